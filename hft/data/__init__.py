@@ -1,0 +1,26 @@
+"""Data sources: `source: korquad` in a recipe is korquad.py here; each has `rows(source, beside) -> Iterator[dict]`."""
+
+import os
+from pathlib import Path
+
+from hft.errors import HftError
+
+
+def folder() -> Path:
+    """The data folder: HFT_DATA, else ./data."""
+    return Path(os.environ.get("HFT_DATA") or "data")
+
+
+def find(file: str, beside: Path) -> Path:
+    """The file beside the recipe, else in the data folder. Raises HftError that says where it looked."""
+    for place in (beside, folder()):
+        if (place / file).is_file():
+            return place / file
+    raise HftError(f"no data file {file} in {beside} or {folder()}", f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)")
+
+
+def locate(source, beside: Path) -> str:
+    """What the passport calls this source: the file's path, or dataset@revision."""
+    if source.source == "hub":
+        return f"{source.name}@{source.revision}"
+    return source.file

@@ -1,0 +1,56 @@
+"""`backend: unsloth`: Unsloth's FastLanguageModel, the default; same functions as plain.py."""
+
+from pathlib import Path
+
+from hft import generation, lora, merging, models
+from hft.plan import Plan
+from hft.recipe import Lora, Model
+
+CHECKPOINTING = {"none": False, "full": True, "offloaded": "unsloth"}
+
+
+def load(spec: Model, plan: Plan):
+    """Return (model, tokenizer) at the recipe's revision, quantised as it says."""
+    import torch
+    from unsloth import FastLanguageModel
+
+    source = models.resolve(spec)
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
+        dtype=torch.bfloat16 if plan.precision == "bf16" else torch.float32,
+        load_in_4bit=spec.quantization == "nf4", use_exact_model_name=True,
+        use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
+    )
+    return model, models.ready(tokenizer)
+
+
+def add_lora(model, spec: Lora, plan: Plan, seed: int):
+    """Return the model with a new adapter, its base frozen."""
+    from unsloth import FastLanguageModel
+
+    model = FastLanguageModel.get_peft_model(
+        model, r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=list(spec.targets), bias="none",
+        use_rslora=False, init_lora_weights=True, random_state=seed, use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
+    )
+    lora.initialise(model, seed)
+    return model
+
+
+def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str) -> list[str]:
+    """Return the greedy answer to each prompt (token ids)."""
+    from unsloth import FastLanguageModel
+
+    FastLanguageModel.for_inference(model)
+    try:
+        return generation.greedy(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what)
+    finally:
+        FastLanguageModel.for_training(model, use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing])
+        tokenizer.padding_side = "left"
+
+
+def merge(spec: Model, adapter: Path, plan: Plan, target: Path) -> None:
+    """Write the 16-bit model with the adapter merged into the very weights it was trained on.
+
+    Not Unsloth's own merge: that one takes the 16-bit base, on which a QLoRA adapter was not trained, and loses answers.
+    """
+    merging.merge(spec, adapter, plan, target)

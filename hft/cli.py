@@ -1,0 +1,242 @@
+"""The thin click entry point: check first, import the heavy modules last, print what happened."""
+
+import functools
+from pathlib import Path
+
+import click
+
+from hft import __version__
+
+
+class Ordered(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, context):
+        return list(self.commands)
+
+
+@click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hft")
+def cli():
+    """Fine-tune language models from named recipes: the same recipe, the same result, on every server.
+
+    \b
+    Example: hft check quickstart && hft train quickstart && hft generate quickstart --prompt "..."
+    """
+
+
+def settings(command):
+    """The options that change a recipe's values for one run."""
+    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                        help="Change a value of the recipe, such as train.steps=10; recorded in the passport. Repeatable.")(command)
+
+
+def machine_choices(command):
+    """The options that change the plan; they never change the result."""
+    options = (
+        click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
+        click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
+        click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
+        click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
+        click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
+        click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
+    )
+
+    @functools.wraps(command)
+    def wrapped(**values):
+        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "save_every")
+        choices = {name: values.pop(name) for name in names}
+        return command(choices=choices, **values)
+
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+@cli.command("list")
+def list_recipes():
+    """List the recipes, with what each is for.
+
+    Example: hft list
+    """
+    from hft import recipe_file
+
+    known = recipe_file.catalogue()
+    width = max(map(len, known), default=0)
+    for name, path in known.items():
+        first = next((line.lstrip("# ").rstrip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
+        click.echo(f"{name.ljust(width)}  {first}")
+    if not known:
+        click.echo(f"No recipe in {', '.join(map(str, recipe_file.folders()))}; set HFT_RECIPES to a folder with .yaml files.")
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+@settings
+def check(names, overrides):
+    """Check recipes (all, without NAMES) and name every mistake; needs no GPU, no data, no network.
+
+    Example: hft check korquad_qlora
+    """
+    from hft import recipe_file
+    from hft.errors import HftError
+
+    failed = []
+    for name in names or recipe_file.catalogue():
+        try:
+            loaded = recipe_file.load(name, overrides)
+            click.echo(f"{name}: correct (digest {loaded.digest[:12]})")
+        except HftError as problem:
+            failed.append(name)
+            problem.show()
+    if failed:
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.argument("name")
+@settings
+def show(name, overrides):
+    """Show every value of recipe NAME with where it was set.
+
+    Example: hft show korquad_qlora --set train.steps=10
+    """
+    from hft import recipe_file, report
+
+    click.echo(report.values(recipe_file.load(name, overrides)))
+
+
+@cli.command()
+@click.argument("name")
+@settings
+@machine_choices
+def plan(name, overrides, choices):
+    """Show how this machine would carry out recipe NAME, and why.
+
+    Example: hft plan korquad_qlora --backend plain
+    """
+    from hft import plan, recipe_file, report
+
+    click.echo(report.plan(plan.make(recipe_file.load(name, overrides).recipe, **choices)))
+
+
+@cli.command()
+@click.argument("name")
+@settings
+@click.option("--rows", default=2, show_default=True, help="Rows to preview.")
+def prepare(name, overrides, rows):
+    """Read and filter the data of recipe NAME: counts, overlap, and a preview with the trained part marked.
+
+    Example: hft prepare quickstart --rows 5
+    """
+    from hft import recipe_file, report
+
+    click.echo(report.preparation(recipe_file.load(name, overrides), rows))
+
+
+@cli.command()
+@click.argument("name")
+@settings
+@machine_choices
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this recipe.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many steps of the recipe's schedule: a smoke test.")
+@click.option("--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing.")
+def train(name, overrides, choices, resume, max_steps, dry_run):
+    """Train recipe NAME: evaluate, train, evaluate again, export; everything goes to runs/NAME/.
+
+    Example: hft train quickstart --max-steps 5
+    """
+    from hft import recipe_file, runs
+
+    loaded = recipe_file.load(name, overrides)
+    if resume and not runs.to_resume(loaded):
+        finished = [run for run in runs.every(name) if runs.passport(run) and run.name.endswith(loaded.digest[:12])]
+        if finished:
+            click.echo(f"Nothing to resume: {finished[-1]} is finished. Train anew without --resume.")
+            return
+        click.echo("No unfinished run of this recipe: starting a new one.")
+    from hft import run
+
+    try:
+        run.train(loaded, choices, resume=resume, max_steps=max_steps, dry_run=dry_run)
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={name} ARGS=--resume", err=True)
+        raise SystemExit(130) from None
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
+@settings
+@machine_choices
+@click.option("--predictions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.")
+def evaluate(target, overrides, choices, predictions):
+    """Ask a finished run the held-out questions again, or score a prediction file.
+
+    \b
+    Example: hft evaluate quickstart
+             hft evaluate korquad_qlora --predictions answers.json
+    """
+    if predictions:
+        from hft import recipe_file, report
+
+        click.echo(report.predictions(recipe_file.load(target, overrides), predictions))
+        return
+    from hft import runs
+
+    folder = runs.find(target)
+    from hft import run
+
+    click.echo(run.reevaluate(folder, choices))
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
+@click.option("--format", "formats", multiple=True, required=True, help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
+@machine_choices
+def export(target, formats, choices):
+    """Export a finished run, ask the export the held-out questions, and compare.
+
+    Example: hft export quickstart --format merged --format q4_k_m
+    """
+    from hft import recipe, recipe_file, runs
+    from hft.errors import HftError
+
+    for kind in formats:
+        if kind not in recipe.FORMATS:
+            raise HftError(f"unknown format '{kind}'{recipe_file.suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
+    folder = runs.find(target)
+    from hft import run
+
+    run.export_run(folder, list(formats), choices)
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
+@click.option("--prompt", required=True, help="The question or instruction.")
+@click.option("--context", default="", help="The passage or input that belongs to it.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Tokens the answer may have. [default: the recipe's]")
+@machine_choices
+def generate(target, prompt, context, max_new_tokens, choices):
+    """Answer a prompt with the base model and with the trained one, side by side.
+
+    Example: hft generate quickstart --context "Lena Horst opened the shop in 1987." --prompt "Who opened the shop?"
+    """
+    from hft import runs
+
+    folder = runs.find(target)
+    from hft import run
+
+    click.echo(run.side_by_side(folder, prompt, context, max_new_tokens, choices))
+
+
+@cli.command("runs")
+@click.argument("name", required=False)
+def list_runs(name):
+    """List the runs (of recipe NAME), oldest first, with their scores.
+
+    Example: hft runs quickstart
+    """
+    from hft import report
+
+    click.echo(report.runs_table(name))

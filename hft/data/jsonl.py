@@ -1,0 +1,61 @@
+"""`source: jsonl`: rows from a .jsonl, .json (a list of objects) or .csv (with a header line) file."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from hft import data
+from hft.errors import HftError
+
+
+def rows(source, beside: Path) -> Iterator[dict]:
+    """Yield one dict a row, in file order. Raises HftError with file and row for what is not an object."""
+    path = data.find(source.file, beside)
+    read = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv}.get(path.suffix)
+    if read is None:
+        raise HftError(f"{path} is neither .jsonl, .json nor .csv", "convert it, or rename it to what it is")
+    try:
+        yield from read(path)
+    except UnicodeDecodeError as problem:
+        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path.name}") from None
+
+
+def read_jsonl(path: Path) -> Iterator[dict]:
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield an_object(path, number, line)
+
+
+def an_object(path: Path, number: int, line: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as problem:
+        raise HftError(f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}", "each line is one JSON object") from None
+    if not isinstance(row, dict):
+        raise HftError(f"{path} line {number}: a {type(row).__name__}, not an object", 'each line looks like {"question": ..., "answer": ...}')
+    return row
+
+
+def read_json(path: Path) -> Iterator[dict]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as problem:
+        raise HftError(f"{path} line {problem.lineno}: not JSON: {problem.msg}", "mend the file; for one object a line name it .jsonl") from None
+    if not isinstance(rows, list):
+        raise HftError(f"{path}: holds a {type(rows).__name__}, not a list of objects", "for KorQuAD or SQuAD files write source: korquad")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise HftError(f"{path} item {number}: a {type(row).__name__}, not an object", "the file is a list of objects")
+        yield row
+
+
+def read_csv(path: Path) -> Iterator[dict]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        for number, row in enumerate(reader, 2):
+            if None in row or None in row.values():
+                raise HftError(f"{path} row {number}: {'more' if None in row else 'fewer'} cells than the header has",
+                               "quote cells that hold commas")
+            yield row

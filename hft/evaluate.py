@@ -1,0 +1,77 @@
+"""Before and after on held-out rows: scores, intervals, a table, and every question with its answers."""
+
+import json
+from pathlib import Path
+
+from hft import files, metrics
+from hft.errors import HftError
+from hft.rows import Sample
+
+NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
+
+
+def scored(samples: list[Sample], answers: list[str | None], by: str | None) -> list[dict]:
+    """One record a question: id, question, truths, answer and its scores (0 to 1)."""
+    return [{"id": one.id, "question": question(one), "truths": one.answers, "answer": answer,
+             **({"by": str(one.row.get(by))} if by else {}), **metrics.score(answer, one.answers)}
+            for one, answer in zip(samples, answers, strict=True)]
+
+
+def question(one: Sample) -> str:
+    return str(one.row.get("question") or one.row.get("instruction") or one.prompt)
+
+
+def keep(run: Path, column: str, records: list[dict]) -> None:
+    """Write answers/COLUMN.jsonl and bring evaluation.json up to date."""
+    (run / "answers").mkdir(exist_ok=True)
+    files.write_jsonl(run / "answers" / f"{column}.jsonl", records)
+    files.write_json(run / "evaluation.json", {name: summary(records) for name, records in kept(run).items()})
+
+
+def kept(run: Path) -> dict[str, list[dict]]:
+    """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
+    found = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+             for path in sorted((run / "answers").glob("*.jsonl"))}
+    first = ("base", "adapter", "model")
+    return {name: found[name] for name in sorted(found, key=lambda n: (first.index(n) if n in first else 9, n))}
+
+
+def summary(records: list[dict]) -> dict:
+    """Scores x 100 with 95 % intervals over all questions, and the exact match of each part of the breakdown."""
+    parts = sorted({record["by"] for record in records if "by" in record})
+    split = {part: [r for r in records if r["by"] == part] for part in parts}
+    return {"questions": len(records), **metrics.summarize(records),
+            **({"by": {part: {"questions": len(rows), "exact_match": round(100 * sum(r["exact_match"] for r in rows) / len(rows), 2)}
+                       for part, rows in split.items()}} if parts else {})}
+
+
+def table(evaluation: dict[str, dict]) -> str:
+    """The before/after table as plain text, one column a model."""
+    columns = list(evaluation)
+    lines = [["", *columns]]
+    for key, name in NAMES.items():
+        cells = [evaluation[c][key] for c in columns]
+        lines.append([name, *(f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in cells)])
+    parts = evaluation[columns[0]].get("by", {})
+    if parts:
+        lines.append(["exact match by part", *[""] * len(columns)])
+        lines += [[f"  {part} ({row['questions']})", *(f"{evaluation[c]['by'].get(part, row)['exact_match']:.1f}" for c in columns)]
+                  for part, row in parts.items()]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
+    head = f"{evaluation[columns[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
+    return head + "\n" + "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def predictions(path: Path, samples: list[Sample]) -> list[str | None]:
+    """Answers from a KorQuAD prediction file, `{id: answer}`, in the samples' order; None where one is missing."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as problem:
+        raise HftError(f"{path}: {problem}", 'a prediction file is {"question id": "answer", ...}') from None
+    if not isinstance(given, dict):
+        raise HftError(f"{path} holds a {type(given).__name__}, not an object", 'a prediction file is {"question id": "answer", ...}')
+    known = {one.id for one in samples}
+    if not known & given.keys():
+        raise HftError(f"{path}: none of its {len(given)} ids is a question of this recipe (such as {samples[0].id})",
+                       "is it the right recipe? see: hft prepare NAME")
+    return [None if given.get(one.id) is None else str(given[one.id]) for one in samples]

@@ -1,0 +1,126 @@
+"""Export a finished adapter: merged 16-bit, merged 4-bit, GGUF; each is asked the same questions as the adapter."""
+
+import shutil
+from pathlib import Path
+
+from hft import evaluate, files, gguf, llamacpp, models
+from hft.backends import plain
+from hft.errors import HftError
+from hft.log import say
+from hft.plan import Plan
+from hft.recipe import GGUF_TYPES
+from hft.recipe_file import Loaded
+from hft.rows import Sample
+
+BITS = {"f16": 16, "bf16": 16, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q5_k_s": 5.6, "q4_k_m": 4.9, "q4_k_s": 4.6, "q4_0": 4.6,
+        "q3_k_m": 4, "q2_k": 3.3, "merged_4bit": 5}  # per weight, for the disk check
+
+
+def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats: list[str]) -> list[Path]:
+    """Make every format, ask it, and compare it with what was trained; returns the files and folders.
+
+    Raises HftError with the table when one loses more exact match than the recipe allows.
+    """
+    need_disk(run, loaded, formats)
+    made = []
+    try:
+        for kind in formats:
+            say(f"Exporting {kind} ...")
+            target = make(run, loaded, plan, kind)
+            made.append(target)
+            if samples and kind != "adapter":
+                evaluate.keep(run, target.name, evaluate.scored(samples, ask(target, kind, loaded, plan, samples), loaded.recipe.evaluate.by))
+    finally:
+        wide(run, loaded).unlink(missing_ok=True)
+    compare(run, loaded, made)
+    return made
+
+
+def trained(run: Path) -> Path:
+    """The trained weights of a run: its adapter, or the whole model after full fine-tuning."""
+    return run / "adapter" if (run / "adapter").exists() else run / "model"
+
+
+def wide(run: Path, loaded: Loaded) -> Path:
+    """The 16-bit GGUF that the smaller ones are made from; removed at the end."""
+    return run / f".{loaded.name}-wide.gguf"
+
+
+def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
+    """Make one format; returns its file or folder."""
+    spec, merged = loaded.recipe.model, run / "merged"
+    if kind == "adapter":
+        return trained(run)
+    if not (merged / "config.json").exists():
+        if trained(run).name == "model":
+            merged = trained(run)
+        else:
+            say("Merging the adapter into the weights it was trained on ...")
+            plain.merge(spec, trained(run), plan, merged)
+    if kind == "merged":
+        return merged
+    if kind == "merged_4bit":
+        target = run / "merged_4bit"
+        model, tokenizer = plain.load(at(spec, merged, "nf4"), plan)
+        draft = run / ".merged_4bit.tmp"
+        shutil.rmtree(draft, ignore_errors=True)
+        model.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
+        shutil.rmtree(target, ignore_errors=True)
+        return draft.rename(target)
+    target = run / f"{loaded.name}-{kind}.gguf"
+    llamacpp.home()
+    if not wide(run, loaded).exists():
+        gguf.convert(merged, wide(run, loaded))
+    gguf.quantize(wide(run, loaded), target, kind)
+    gguf.check_tokenizer(target, models.tokenizer(models.Source(str(merged), None)))
+    return target
+
+
+def at(spec, folder: Path, quantization: str):
+    """The recipe's model section, pointing at a folder of this run."""
+    return spec.model_copy(update={"name": str(folder), "quantization": quantization})
+
+
+def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sample]) -> list[str]:
+    """The export's own answers to the held-out questions."""
+    limit = loaded.recipe.evaluate.max_new_tokens
+    if target.suffix == ".gguf":
+        chat = not isinstance(samples[0].prompt, str)
+        bos = models.tokenizer(models.resolve(loaded.recipe.model)).bos_token if chat else None
+        return gguf.ask(target, [one.tokens for one in samples], bos, limit, loaded.recipe.model.max_tokens)
+    model, tokenizer = plain.load(at(loaded.recipe.model, target, "none"), plan)
+    return plain.generate(model, tokenizer, [one.tokens.prompt_ids for one in samples], limit, plan, f"asking {target.name}")
+
+
+def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
+    """Print the table; raise HftError when an export answers clearly worse than what was trained."""
+    scores = {name: evaluate.summary(records) for name, records in evaluate.kept(run).items()}
+    if not scores:
+        return
+    reference = scores.get("adapter") or scores.get("model")
+    shown = {name: row for name, row in scores.items() if name in ("base", "adapter", "model") or name in {path.stem for path in made} | {path.name for path in made}}
+    text = evaluate.table(shown)
+    worse = [name for name, row in shown.items() if name not in ("base", "adapter", "model")
+             and reference["exact_match"]["mean"] - row["exact_match"]["mean"] > loaded.recipe.export.max_drop]
+    if worse:
+        raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of exact match:\n{text}",
+                       "take a wider type (q5_k_m, q8_0), or allow it: --set export.max_drop=10")
+    say(text)
+
+
+def need_disk(run: Path, loaded: Loaded, formats: list[str]) -> None:
+    """Raise HftError before any work when the exports will not fit on the disk."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = models.resolve(loaded.recipe.model)
+    config = AutoConfig.from_pretrained(source.name, revision=source.revision)
+    with torch.device("meta"):
+        weights = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    bits = sum(BITS.get(kind, 0) for kind in formats)
+    if any(kind != "adapter" for kind in formats) and not (run / "merged").exists():
+        bits += 16
+    if any(kind in GGUF_TYPES for kind in formats):
+        bits += 16  # the wide GGUF in between
+    files.need_space(run, 1.05 * bits * weights / 8 / 2**30, f"exporting {', '.join(formats)}")

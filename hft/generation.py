@@ -1,0 +1,36 @@
+"""Greedy answers in batches, shared by both backends."""
+
+from hft import progress
+
+
+def stop_ids(model, tokenizer) -> list[int]:
+    """The tokens that end an answer: the tokenizer's end token and those of the model's generation settings."""
+    configured = model.generation_config.eos_token_id
+    configured = configured if isinstance(configured, list) else [configured]
+    return sorted({tokenizer.eos_token_id, *(one for one in configured if one is not None)})
+
+
+def greedy(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, rows: int, what: str) -> list[str]:
+    """Answer prompts of token ids, `rows` at a time, longest first so that memory runs out at once or never.
+
+    Returns texts in the order of the prompts, without the stop token and outer white space.
+    """
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    answers = [""] * len(prompts)
+    stops = stop_ids(model, tokenizer)
+    with progress.bar(what, len(prompts)) as shown, torch.no_grad():
+        for start in range(0, len(order), rows):
+            batch = order[start:start + rows]
+            width = len(prompts[batch[0]])
+            ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompts[i])) + prompts[i] for i in batch], device=model.device)
+            mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in batch], device=model.device)
+            output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1,
+                                    temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
+                                    eos_token_id=stops, pad_token_id=tokenizer.pad_token_id, use_cache=True)
+            for i, tokens in zip(batch, output[:, width:].tolist(), strict=True):
+                end = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
+                answers[i] = tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
+            shown.advance(start + len(batch))
+    return answers

@@ -1,0 +1,34 @@
+"""What hft says, on the terminal and in the run's log.txt."""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from hft import redact
+
+_file: Path | None = None
+
+
+def say(line: str) -> None:
+    """Print a line, and append it with the time to the log of the run at hand."""
+    line = redact.text(line)
+    print(line, flush=True)
+    if _file:
+        with _file.open("a", encoding="utf-8") as out:
+            out.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+@contextmanager
+def to(path: Path):
+    """Append to this file until the block ends; an error that ends the block is written there too."""
+    global _file
+    _file = path
+    try:
+        yield
+    except BaseException as problem:
+        with path.open("a", encoding="utf-8") as out:
+            said = getattr(problem, "message", None) or repr(problem)
+            out.write(f"{time.strftime('%H:%M:%S')} ended by: {redact.text(said)}\n")
+        raise
+    finally:
+        _file = None

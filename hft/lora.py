@@ -1,0 +1,35 @@
+"""LoRA parameters that every backend and every machine starts with alike."""
+
+
+def initialise(model, seed: int) -> None:
+    """Set A to Kaiming-uniform(sqrt 5) from a CPU generator, parameter by parameter in name order, and B to zero; in float32.
+
+    The distribution is PEFT's default (LoRA, arXiv 2106.09685, section 4.1). float32 because TRL casts adapters on
+    4-bit models to bfloat16, and a checkpoint reloads as float32: a resumed run would not be the same run.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in sorted(model.named_parameters()):
+        if ".lora_A." in name:
+            fresh = torch.empty(parameter.shape, dtype=torch.float32)
+            bound = fresh.shape[1] ** -0.5
+            parameter.data = fresh.uniform_(-bound, bound, generator=generator).to(parameter.device)
+        elif ".lora_B." in name:
+            parameter.data = torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
+
+
+def load(model, adapter) -> None:
+    """Put a saved adapter's weights into a model that has one. Raises HftError when names or shapes differ."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    from hft.errors import HftError
+
+    saved = load_file(adapter / "adapter_model.safetensors")
+    wanted = get_peft_model_state_dict(model)
+    if saved.keys() != wanted.keys():
+        odd = sorted(saved.keys() ^ wanted.keys())
+        raise HftError(f"{adapter} does not fit the recipe's adapter: {len(odd)} names differ, first {odd[0]}",
+                       "the recipe's lora section or model changed since this run: train again")
+    set_peft_model_state_dict(model, saved)

@@ -1,0 +1,50 @@
+"""What this machine has, found without importing torch."""
+
+import functools
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Gpu(NamedTuple):
+    name: str
+    memory: float  # GiB
+    driver: str
+    capability: str  # such as 9.0
+
+
+class Machine(NamedTuple):
+    gpus: list[Gpu]
+    cores: int
+    memory: float  # GiB
+    cpu: str
+    fast_bf16: bool  # bfloat16 arithmetic in the CPU's hardware
+
+
+def cores() -> int:
+    """Cores this process may use: the affinity mask, or less where a container's CPU quota is less."""
+    usable = len(os.sched_getaffinity(0))
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        allowed, period = quota.read_text().split()
+        if allowed != "max":
+            usable = min(usable, max(1, int(allowed) // int(period)))
+    return usable
+
+
+@functools.cache
+def look() -> Machine:
+    """Ask nvidia-smi and /proc; a machine without a driver has no GPUs."""
+    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version,compute_cap", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        answer = ""
+    rows = [line.split(", ") for line in answer.splitlines() if line.count(", ") == 3]
+    gpus = [Gpu(name, float(mib) / 1024, driver, capability) for name, mib, driver, capability in rows if mib.replace(".", "").isdigit()]
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if Path("/proc/cpuinfo").exists() else ""
+    cpu = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Machine(gpus, cores(), round(memory, 1), cpu, "avx512_bf16" in info or "amx_bf16" in info)

@@ -1,0 +1,43 @@
+"""Merge an adapter into 16-bit weights."""
+
+import shutil
+from pathlib import Path
+
+
+from hft.plan import Plan
+from hft.recipe import Model
+
+
+def merge(spec: Model, adapter: Path, plan: Plan, target: Path) -> None:
+    """Write base + adapter as a 16-bit (bfloat16) Hugging Face folder, atomically.
+
+    A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter corrects the
+    quantised weights, and on the original it answers worse (measured: 12 of 20 against 20 of 20).
+    The sum is computed in float32 and rounded once.
+    """
+    import torch
+    from peft import PeftModel
+
+    from hft.backends import plain
+
+    model, tokenizer = plain.load(spec, plan)
+    if getattr(model, "is_quantized", False):
+        model = model.dequantize()
+        drop_quantization(model)
+    model = PeftModel.from_pretrained(model.to(torch.float32), adapter).merge_and_unload()
+    draft = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.to(torch.bfloat16).save_pretrained(draft)
+    tokenizer.save_pretrained(draft)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
+
+
+def drop_quantization(model) -> None:
+    """Make the saved config say what the weights now are: 16-bit."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.is_quantized = False
+    model.is_loaded_in_4bit = False
+
+

@@ -1,0 +1,85 @@
+"""What is seen and kept while a trainer runs: progress, metrics.jsonl, sealed checkpoints, Ctrl-C."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+from hft import checkpoints, progress
+
+
+def watcher(run: Path, total: int, stop_after: int | None):
+    """A trainer callback and context manager; transformers is imported here, not with hft."""
+    from transformers import TrainerCallback
+
+    class Watcher(TrainerCallback):
+        interrupted = False
+
+        def __init__(self):
+            self.path, self.tokens, self.seconds, self.losses = run / "metrics.jsonl", 0, [], []
+            self.last = stop_after if stop_after and stop_after < total else total
+
+        def __enter__(self):
+            self.bar = progress.bar("training (steps)", self.last)
+            self.shown = self.bar.__enter__()
+            try:
+                self.before = signal.signal(signal.SIGINT, self.interrupt)
+            except ValueError:  # not in the main thread, as under some test runners
+                self.before = None
+            return self
+
+        def __exit__(self, *problem):
+            if self.before is not None:
+                signal.signal(signal.SIGINT, self.before)
+            self.bar.__exit__(*problem)
+
+        def interrupt(self, number, frame):
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+
+        def on_train_begin(self, args, state, control, **others):
+            kept = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+            rows = [json.loads(line) for line in kept if line.endswith("}")]
+            rows = [row for row in rows if row["step"] <= state.global_step]  # a killed run may have got further than its checkpoint
+            self.losses = [row["loss"] for row in rows]
+            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            if state.global_step:
+                print(f"Going on after step {state.global_step} of {total}.", flush=True)
+            if state.global_step >= self.last:
+                control.should_training_stop = True
+
+        def on_step_begin(self, args, state, control, **others):
+            self.start = time.monotonic()
+
+        def on_step_end(self, args, state, control, **others):
+            self.seconds.append(time.monotonic() - self.start)
+            if state.global_step >= self.last or self.interrupted:
+                control.should_save = True
+                control.should_training_stop = True
+
+        def on_log(self, args, state, control, logs=None, **others):
+            if "loss" not in logs:
+                return
+            seen = logs.get("num_tokens", 0)
+            seconds = self.seconds[-1]
+            rate = (seen - self.tokens) / seconds if seconds else 0.0
+            self.tokens = seen
+            self.losses.append(logs["loss"])
+            row = {"step": state.global_step, "loss": logs["loss"], "grad_norm": logs.get("grad_norm"),
+                   "learning_rate": logs.get("learning_rate"), "tokens": int(seen), "seconds": round(seconds, 4)}
+            with self.path.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+            self.shown.advance(state.global_step, f"loss {logs['loss']:.4f}, {rate:,.0f} tokens/s")
+
+        def on_save(self, args, state, control, **others):
+            checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+        def summary(self) -> dict:
+            """Losses, and the seconds of this process's own steps."""
+            times = sorted(self.seconds)
+            return {"first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
+                    "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None}
+
+    return Watcher()

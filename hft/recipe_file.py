@@ -1,0 +1,249 @@
+"""Recipe files: find them, read YAML with line numbers, report every mistake at once, compute the digest."""
+
+import difflib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs 20 ms and hft has none
+from pydantic import ValidationError
+
+from hft import files
+from hft.errors import HftError
+from hft.recipe import Recipe
+
+Key = tuple[str, ...]
+
+
+class Loaded(NamedTuple):
+    """A checked recipe with what is needed to explain it."""
+
+    name: str
+    path: Path
+    recipe: Recipe
+    origins: dict[Key, str]  # for every value in the file or on the command line: where it was set
+    text: str
+    overrides: tuple[str, ...]
+    python: dict[str, str]  # file name: text, of NAME.py beside it and of every file the recipe names
+    code: Path  # the folder those files are taken from
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over the canonical recipe, without its description, and the Python beside it."""
+        facts = {"recipe": self.recipe.model_dump(mode="json", exclude={"description"}), "python": self.python}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def folders() -> list[Path]:
+    """Where recipes are looked for: HFT_RECIPES (a path list), else ./recipes and the ones that come with hft."""
+    if given := os.environ.get("HFT_RECIPES"):
+        return [Path(part) for part in given.split(os.pathsep) if part]
+    own = Path(__file__).resolve().parent.parent / "recipes"
+    here = Path("recipes").resolve()
+    return [here] if here == own else [here, own]
+
+
+def catalogue() -> dict[str, Path]:
+    """`{name: file}` of every recipe, sorted by name; an earlier folder hides a later one."""
+    found = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
+    """Find and check a recipe. Raises HftError that names every mistake."""
+    known = catalogue()
+    if name not in known:
+        looked = ", ".join(str(folder) for folder in folders())
+        raise HftError(f"no recipe '{name}' in {looked}{suggest(name, known)}",
+                       f"choose one of: {' '.join(known) or '(none found; set HFT_RECIPES)'}")
+    path = known[name]
+    text = path.read_text(encoding="utf-8-sig")
+    mistakes, values, lines = read(text)
+    origins = {key: f"{path.name}:{line}" for key, line in lines.items()}
+    apply_overrides(values, origins, overrides, mistakes)
+    if not mistakes:
+        try:
+            recipe = Recipe.model_validate(values)
+        except ValidationError as problem:
+            mistakes = [describe(error, origins) for error in problem.errors()]
+        else:
+            loaded = Loaded(name, path, recipe, origins, text, overrides, python_files(recipe, path.parent, name), path.parent)
+            mistakes = check_references(loaded)
+            if not mistakes:
+                return loaded
+    count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+    raise HftError(f"{path} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes),
+                   f"edit {path.name}, then: hft check {name}   (`hft show quickstart` lists every key)")
+
+
+def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
+    """The Python that belongs to a recipe: NAME.py and the files of its `file.py:function` values."""
+    named = {recipe.prompt.format.partition(":")[0]} if ":" in recipe.prompt.format else set()
+    wanted = sorted(named | {f"{name}.py"})
+    return {file: (folder / file).read_text(encoding="utf-8") for file in wanted if (folder / file).is_file()}
+
+
+def load_run(run: Path) -> Loaded:
+    """The recipe a run was made with, from the copy in its folder; data is looked for beside the recipe of that name."""
+    try:
+        kept = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+        recipe = Recipe.model_validate(kept["values"])
+    except (OSError, ValueError, KeyError) as problem:
+        raise HftError(f"{run} is not a run folder: {str(problem).splitlines()[0]}", "see: hft runs") from None
+    path = catalogue().get(kept["name"], run / "recipe.yaml")
+    text = (run / "recipe.yaml").read_text(encoding="utf-8")
+    return Loaded(kept["name"], path, recipe, {}, text, tuple(kept["overrides"]), python_files(recipe, run, kept["name"]), run)
+
+
+def save(loaded: Loaded, run: Path) -> None:
+    """Keep the recipe in a run's folder: its text, its checked values, its Python."""
+    for name, text in loaded.python.items():
+        files.write(run / name, text)
+    files.write(run / "recipe.yaml", loaded.text)
+    files.write_json(run / "recipe.json", {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides),
+                                           "values": loaded.recipe.model_dump(mode="json")})
+
+
+def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
+    """Parse YAML; returns (mistakes, values, line of every key). A key given twice is a mistake."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=loader)
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        return [f"{where}not YAML: {getattr(problem, 'problem', problem)}"], {}, {}
+    if not isinstance(root, yaml.MappingNode):
+        return ["line 1: a recipe is a list of `key: value` lines"], {}, {}
+    mistakes, lines = [], {}
+
+    def walk(node, key: Key):
+        if isinstance(node, yaml.MappingNode):
+            seen = {}
+            for name_node, value_node in node.value:
+                name = str(name_node.value)
+                line = name_node.start_mark.line + 1
+                if name in seen:
+                    mistakes.append(f"line {line}: '{'.'.join((*key, name))}' is given twice (first in line {seen[name]})")
+                seen.setdefault(name, line)
+                lines[*key, name] = line
+                walk(value_node, (*key, name))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, item in enumerate(node.value):
+                walk(item, (*key, str(i)))
+
+    walk(root, ())
+    try:
+        values = yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, ValueError) as problem:  # such as an impossible date
+        return [f"not YAML: {problem}"], {}, {}
+    return mistakes, values, lines
+
+
+EITHER = {"steps": "epochs", "epochs": "steps", "held_out": "evaluate"}
+
+
+def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str, ...], mistakes: list[str]) -> None:
+    """Put `section.key=value` settings into the values; the value is read as YAML, so numbers stay numbers."""
+    for setting in overrides:
+        dotted, equals, written = setting.partition("=")
+        key = tuple(dotted.strip().split("."))
+        if not equals or not all(key):
+            mistakes.append(f"--set {setting}: write it as section.key=value, for example --set train.steps=10")
+            continue
+        try:
+            value = yaml.safe_load(written)
+        except yaml.YAMLError:
+            value = written
+        target = values
+        for part in key[:-1]:
+            if not isinstance(target.get(part), dict):
+                target[part] = {}
+            target = target[part]
+        target[key[-1]] = value
+        if key[-1] in EITHER:  # the two exclude each other: setting one takes the other back
+            target.pop(EITHER[key[-1]], None)
+        origins[key] = f"--set {setting}"
+
+
+def describe(error: dict, origins: dict[Key, str]) -> str:
+    """One mistake in one line: where, which key, what to write instead."""
+    key = tuple(str(part) for part in error["loc"])
+    if len(key) > 2 and key[0] == "data" and key[1] in ("train", "evaluate"):
+        key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
+    where = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "")
+    where = where if where.startswith("--set") else f"line {where.rpartition(':')[2]}" if where else "line 1"
+    given = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            said = f"unknown key{suggest(key[-1], keys_beside(key))}"
+        case "missing":
+            said = "is missing"
+        case "union_tag_invalid":
+            said = f"unknown source '{given.get('source')}'{suggest(str(given.get('source')), SOURCES)}; known: {', '.join(SOURCES)}"
+            key = (*key, "source")
+        case "union_tag_not_found":
+            said = f"'source' is missing; known: {', '.join(SOURCES)}"
+        case "literal_error":
+            options = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+            said = f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
+        case "string_type":
+            said = f"{given!r} is not text; put it in quotes: \"{given}\""
+        case "value_error":
+            said = str(error["ctx"]["error"])
+        case _:
+            said = f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
+    return f"{where}: {'.'.join(key)}: {said}" if key else f"{where}: {said}"
+
+
+SOURCES = ("korquad", "jsonl", "hub")
+
+
+def keys_beside(key: Key) -> list[str]:
+    """The names that are allowed where `key` stands."""
+    model = Recipe
+    for part in key[:-1]:
+        if part in ("train", "evaluate") and key[0] == "data":
+            from hft.recipe import Hub, Jsonl, Korquad
+
+            return sorted({name for source in (Korquad, Jsonl, Hub) for name in source.model_fields})
+        annotation = model.model_fields[part].annotation
+        model = next(m for m in (annotation, *getattr(annotation, "__args__", ())) if hasattr(m, "model_fields"))
+    return list(model.model_fields)
+
+
+def suggest(word: str, known) -> str:
+    """`; did you mean 'rank'?` when a known word is close, else an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_references(loaded: Loaded) -> list[str]:
+    """Mistakes in what the recipe points to: prompt formats, functions beside it, file names."""
+    from hft import prompts
+
+    mistakes = []
+    line = loaded.origins.get(("prompt", "format"), "line 1").rpartition(":")[2]
+    written = loaded.recipe.prompt.format
+    if ":" in written:
+        from hft import hooks
+
+        if problem := hooks.problem(written, loaded.code):
+            mistakes.append(f"line {line}: prompt.format: {problem}")
+    elif written not in prompts.FORMATS:
+        mistakes.append(f"line {line}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
+                        f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
+    for side in ("train", "evaluate"):
+        file = getattr(getattr(loaded.recipe.data, side), "file", None)
+        if file and (Path(file).is_absolute() or ".." in Path(file).parts):
+            where = loaded.origins.get(("data", side, "file"), "").rpartition(":")[2]
+            mistakes.append(f"line {where}: data.{side}.file: a recipe holds no paths of one machine; "
+                            "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
+    return mistakes

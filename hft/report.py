@@ -1,0 +1,89 @@
+"""What the commands print that only look: values, plan, data, runs."""
+
+from pathlib import Path
+
+from hft import evaluate, rows, runs
+from hft.errors import HftError
+from hft.plan import Plan
+from hft.recipe_file import Loaded
+
+
+def columns(lines: list[list[str]]) -> str:
+    """Left-aligned columns."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def values(loaded: Loaded) -> str:
+    """Every value of a recipe with its origin and its meaning."""
+    lines = [["key", "value", "set by", "meaning"]]
+
+    def walk(section, key):
+        for name, field in type(section).model_fields.items():
+            value = getattr(section, name)
+            here = (*key, name)
+            if hasattr(value, "model_fields"):
+                walk(value, here)
+                continue
+            origin = next((loaded.origins[here[:n]] for n in (len(here),) if here[:n] in loaded.origins), "default")
+            shown = "-" if value is None else str(value)
+            lines.append([".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""])
+
+    walk(loaded.recipe, ())
+    return columns(lines) + f"\ndigest {loaded.digest}"
+
+
+def plan(made: Plan) -> str:
+    """A plan's choices, each with its reason."""
+    return columns([["choice", "value", "because"], *([name, str(value), made.why.get(name, "follows from the others")]
+                                                       for name, value in made.as_dict().items() if name != "why")])
+
+
+def preparation(loaded: Loaded, preview: int) -> str:
+    """Counts after each filter, lengths, overlap, and rows with the trained part marked."""
+    from hft import libraries, models
+
+    given = rows.read(loaded)
+    libraries.quiet()
+    tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
+    prepared = rows.prepare(loaded, given, tokenizer)
+    said = []
+    for side, samples in (("train", prepared.train), ("evaluate", prepared.evaluate)):
+        if samples:
+            lengths = sorted(len(s.tokens.prompt_ids) + len(s.tokens.completion_ids) for s in samples)
+            said.append(f"{side}: {rows.describe(prepared.counts[side])}; tokens a row: median {lengths[len(lengths) // 2]}, "
+                        f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})")
+    if prepared.evaluate:
+        said.append(f"overlap: {prepared.overlap.describe()}")
+    for one in prepared.train[:preview]:
+        trained = tokenizer.decode(one.tokens.completion_ids)
+        said.append(f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
+                    f"the part between >>> and <<< is trained\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
+    return "\n".join(said)
+
+
+def predictions(loaded: Loaded, path: Path) -> str:
+    """The scores of a prediction file on the recipe's held-out rows."""
+    samples = rows.prepare(loaded, rows.read(loaded)).evaluate
+    if not samples:
+        raise HftError(f"recipe {loaded.name} has no held-out rows", "add data.evaluate or data.held_out to it")
+    answers = evaluate.predictions(path, samples)
+    missing = answers.count(None)
+    records = evaluate.scored(samples, answers, loaded.recipe.evaluate.by)
+    return evaluate.table({path.name: evaluate.summary(records)}) + (f"\n{missing} answers are missing and count 0" if missing else "")
+
+
+def runs_table(name: str | None) -> str:
+    """One line a run: folder, state, steps, exact match before and after."""
+    lines = [["run", "state", "steps", "exact match", "digest"]]
+    for run in runs.every(name):
+        facts = runs.passport(run)
+        if facts is None:
+            lines.append([str(run), "unfinished", "-", "-", run.name.rpartition("-")[2]])
+            continue
+        scores = facts["evaluation"] or {}
+        after = scores.get("adapter") or scores.get("model")
+        shown = f"{scores['base']['exact_match']['mean']:.1f} -> {after['exact_match']['mean']:.1f}" if after and "base" in scores else "-"
+        steps = f"{facts['training']['steps']}/{facts['training']['of_steps']}"
+        lines.append([str(run), "finished", steps, shown, facts["recipe"]["digest"][:12]])
+    return columns(lines) if len(lines) > 1 else f"No runs in {runs.root()} yet. Start with: make train RECIPE=quickstart"

@@ -1,0 +1,171 @@
+"""Rows from a recipe's sources to tokenised samples: filters, counts, splits. Nothing is dropped without being counted."""
+
+import importlib
+import random
+from pathlib import Path
+from typing import NamedTuple
+
+from hft import data, hooks, progress, prompts
+from hft.errors import HftError
+from hft.overlap import Overlap, measure
+from hft.recipe_file import Loaded
+
+
+class Sample(NamedTuple):
+    """One row, ready to train on or to ask."""
+
+    id: str
+    row: dict  # as the source gave it
+    prompt: str | prompts.Messages
+    answers: list[str]  # the right ones; the first is trained on
+    tokens: prompts.Tokens | None  # None until a tokenizer is at hand
+
+
+class Prepared(NamedTuple):
+    train: list[Sample]
+    evaluate: list[Sample]
+    counts: dict[str, dict[str, int]]  # per side: rows read, dropped by each filter, kept
+    overlap: Overlap
+
+
+class Read(NamedTuple):
+    """Both sides as their sources give them, without empty and duplicate rows; not yet tokenised, sampled or split."""
+
+    train: list[Sample]
+    evaluate: list[Sample]
+    counts: dict[str, dict[str, int]]
+
+
+def read(loaded: Loaded) -> Read:
+    """Read the recipe's sources; needs no tokenizer and no model. Raises HftError with file, row and field."""
+    counts, wanted = {}, loaded.recipe.data
+    train = read_side(loaded, wanted.train, "train", counts)
+    return Read(train, read_side(loaded, wanted.evaluate, "evaluate", counts) if wanted.evaluate else [], counts)
+
+
+def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
+    """Filter, sample, split and compare; without a tokenizer the length filter is left out.
+
+    Raises HftError when nothing is left, or when held-out rows are also trained on and the recipe does not say so.
+    """
+    recipe, counts = loaded.recipe, {side: dict(count) for side, count in given.counts.items()}
+    wanted, seed, limit = recipe.data, recipe.train.seed, recipe.model.max_tokens
+    train, evaluate = given.train, given.evaluate
+    if tokenizer is not None:
+        train = short_enough(train, limit, tokenizer, counts["train"], "train")
+        evaluate = short_enough(evaluate, limit, tokenizer, counts.get("evaluate"), "held-out")
+    train = sample(train, wanted.train.sample, seed, counts["train"])
+    if wanted.held_out:
+        train, evaluate = split(train, wanted.held_out, wanted.train.group, seed)
+        counts["train"]["held out"] = -len(evaluate)
+        counts["evaluate"] = {"held out": len(evaluate)}
+    elif wanted.evaluate:
+        evaluate = sample(evaluate, wanted.evaluate.sample, seed, counts["evaluate"])
+    evaluate = sample(evaluate, recipe.evaluate.rows, seed, counts.get("evaluate"))
+    for side, kept in (("train", train), ("evaluate", evaluate)):
+        if side in counts:
+            counts[side]["kept"] = len(kept)
+            if not kept:
+                raise HftError(f"no {side} row is left: {describe(counts[side])}",
+                               f"look at the filters (model.max_tokens = {limit}, first, sample) and at the data: hft prepare {loaded.name}")
+    overlap = measure([s.row for s in train], [s.row for s in evaluate])
+    if overlap.leaks and not wanted.memorise:
+        raise HftError(f"{loaded.name}: held-out rows are also trained on: {overlap.describe()}",
+                       "choose other rows, split by a column (data.held_out with data.train.group), or say that it is meant: data.memorise: true")
+    return Prepared(train, evaluate, counts, overlap)
+
+
+def describe(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:+,}" if number < 0 else f"{name} {number:,}" for name, number in counts.items())
+
+
+def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
+    """One side's samples; `counts[side]` says how many rows were read and what was dropped."""
+    beside = loaded.path.parent
+    reader = importlib.import_module(f"hft.data.{source.source}")
+    count = counts[side] = {"read": 0}
+    written = loaded.recipe.prompt.format
+    told = loaded.recipe.prompt.instruction
+    form = hooks.load(written, loaded.code) if ":" in written else prompts.FORMATS[written]
+    kept, seen = [], set()
+    for number, row in enumerate(reader.rows(source, beside), 1):
+        if source.first and number > source.first:
+            break
+        count["read"] += 1
+        row = {**row, **rename(row, source, side, number)}
+        try:
+            prompt, answer = form(row, told)
+        except (KeyError, TypeError, ValueError) as problem:
+            said = problem.args[0] if problem.args else problem
+            raise HftError(f"{data.locate(source, beside)}, row {number}: the format '{written}' wants {said}",
+                           f"map the column in the recipe: data.{side}.columns: {{answer: YOUR_COLUMN}}") from None
+        if not prompt or not str(answer).strip():
+            count["empty"] = count.get("empty", 0) - 1
+            continue
+        key = (str(prompt), answer)
+        if key in seen:
+            count["duplicate"] = count.get("duplicate", 0) - 1
+            continue
+        seen.add(key)
+        given = row.get("answers")
+        answers = [answer, *(a for a in given if a != answer)] if isinstance(given, list) else [answer]
+        kept.append(Sample(str(row.get("id", number)), row, prompt, answers, None))
+    return kept
+
+
+def rename(row: dict, source, side: str, number: int) -> dict:
+    """The columns that the recipe maps. Raises HftError with the row's own columns when one is missing."""
+    for name in source.columns.values():
+        if name not in row:
+            raise HftError(f"{data.locate(source, Path())}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
+                           f"mend data.{side}.columns in the recipe")
+    return {wanted: row[name] for wanted, name in source.columns.items()}
+
+
+def short_enough(samples: list[Sample], limit: int, tokenizer, count: dict, side: str) -> list[Sample]:
+    """Tokenise; drop and count what is longer than `limit` tokens: cutting would remove the answer."""
+    kept = []
+    with progress.bar(f"tokenising {side} rows", len(samples)) if len(samples) > 2000 else progress.silent() as shown:
+        for number, one in enumerate(samples, 1):
+            tokens = prompts.encode(one.prompt, one.answers[0], tokenizer)
+            if len(tokens.prompt_ids) + len(tokens.completion_ids) > limit:
+                count["too long"] = count.get("too long", 0) - 1
+            else:
+                kept.append(one._replace(tokens=tokens))
+            shown.advance(number)
+    return kept
+
+
+def sample(samples: list, wanted: int | None, seed: int, count: dict | None) -> list:
+    """A seeded sample in the rows' own order."""
+    if not wanted or wanted >= len(samples):
+        return samples
+    chosen = sorted(random.Random(seed).sample(range(len(samples)), wanted))
+    count["not sampled"] = count.get("not sampled", 0) + wanted - len(samples)
+    return [samples[i] for i in chosen]
+
+
+def split(samples: list[Sample], share: float, group: str | None, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """A seeded split into (train, held out) by whole groups; without a group column each row is its own group.
+
+    Groups are shuffled and held out until `share` of the rows is reached. Raises HftError when one side stays empty.
+    """
+    def group_of(one: Sample) -> str:
+        if group and group not in one.row:
+            raise HftError(f"row {one.id} has no column '{group}' to split by; it has: {', '.join(one.row)}", "mend data.train.group")
+        return str(one.row[group]) if group else one.id
+
+    groups = sorted({group_of(one) for one in samples})
+    random.Random(seed).shuffle(groups)
+    sizes = {}
+    for one in samples:
+        sizes[group_of(one)] = sizes.get(group_of(one), 0) + 1
+    held, rows = set(), 0
+    for name in groups:
+        if rows >= share * len(samples):
+            break
+        held.add(name)
+        rows += sizes[name]
+    if rows == len(samples):
+        raise HftError(f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on", "choose another data.train.group")
+    return [s for s in samples if group_of(s) not in held], [s for s in samples if group_of(s) in held]

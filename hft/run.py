@@ -1,0 +1,206 @@
+"""The pipeline, on one page: a checked recipe becomes a run folder with a passport."""
+
+import contextlib
+import importlib
+import shutil
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from hft import evaluate, export, files, libraries, lora, models, passport, recipe_file, rows, runs
+from hft import log as logging
+from hft import plan as plans
+from hft.errors import HftError
+from hft.log import say
+from hft.methods import sft
+from hft.plan import Plan
+from hft.recipe_file import Loaded
+
+
+class Opened(NamedTuple):
+    """A model at work: what the commands after training need."""
+
+    loaded: Loaded
+    plan: Plan
+    backend: object
+    model: object
+    tokenizer: object
+    prepared: rows.Prepared | None
+
+
+def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False) -> Path | None:
+    """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
+    given = rows.read(loaded)  # every mistake in the data shows before torch is imported
+    plan = plans.make(loaded.recipe, sft.steps(loaded.recipe, len(given.train)), **choices)
+    if dry_run:
+        return show_dry_run(loaded, plan, given, max_steps)
+    run = (runs.to_resume(loaded) if resume else None) or runs.start(loaded)
+    with runs.lock(run), logging.to(run / "log.txt"):
+        clock = Clock()
+        say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
+        say(f"Plan: {plan.backend} on {plan.device}, {plan.rows_per_device} rows x {plan.accumulation} = {loaded.recipe.train.batch_size} a step, "
+            f"{plan.precision}, checkpointing {plan.checkpointing}. Loading libraries and model (about half a minute on a CPU) ...")
+        opened = open_model(loaded, plan, given)
+        files.write_json(run / "plan.json", plan.as_dict())
+        say(rows_line(opened.prepared))
+        clock.lap("load")
+        ask(run, opened, "base")
+        clock.lap("evaluate_base")
+        training = fit(run, opened, max_steps)
+        clock.lap("train")
+        after = "adapter" if loaded.recipe.lora else "model"
+        ask(run, opened, after)
+        clock.lap("evaluate_trained")
+        if opened.prepared.evaluate:
+            say(evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items() if name in ("base", after)}))
+        if loaded.recipe.export.formats:
+            export.export(run, loaded, plan, opened.prepared.evaluate, loaded.recipe.export.formats)
+            clock.lap("export")
+        passport.write(run, loaded, plan, opened.prepared, training, clock.seconds)
+        if training["steps"] == training["of_steps"]:
+            runs.point_latest(run)
+        weights = next(iter(sorted(export.trained(run).glob("*.safetensors"))))
+        say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}")
+        say(f"{after} {files.sha256(weights)}")
+    return run
+
+
+class Clock:
+    """Seconds of each part of a run."""
+
+    def __init__(self):
+        self.seconds, self.last = {}, time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self.last = round(now - self.last, 1), now
+
+
+def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
+    """Load the model with a new adapter, and tokenise the rows where they are given."""
+    libraries.quiet()
+    if plan.backend == "unsloth":
+        with contextlib.redirect_stdout(None):  # its banner
+            import unsloth  # noqa: F401  before transformers and TRL, which it patches
+    libraries.hush()
+    backend = importlib.import_module(f"hft.backends.{plan.backend}")
+    prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))) if given else None
+    model, tokenizer = backend.load(loaded.recipe.model, plan)
+    if loaded.recipe.lora:
+        model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
+    return Opened(loaded, plan, backend, model, tokenizer, prepared)
+
+
+def ask(run: Path, opened: Opened, column: str, again: bool = False) -> None:
+    """Ask the held-out questions and keep the answers; what an interrupted run has asked is not asked again."""
+    samples = opened.prepared.evaluate
+    if not samples or ((run / "answers" / f"{column}.jsonl").exists() and not again):
+        return
+    answers = opened.backend.generate(opened.model, opened.tokenizer, [one.tokens.prompt_ids for one in samples],
+                                      opened.loaded.recipe.evaluate.max_new_tokens, opened.plan, f"asking {column} (questions)")
+    evaluate.keep(run, column, evaluate.scored(samples, answers, opened.loaded.recipe.evaluate.by))
+
+
+def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
+    """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
+    recipe = opened.loaded.recipe
+    training = sft.train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
+    name = "adapter" if recipe.lora else "model"
+    draft, target = run / f".{name}.tmp", run / name
+    shutil.rmtree(draft, ignore_errors=True)
+    opened.model.save_pretrained(draft)
+    opened.tokenizer.save_pretrained(draft)
+    tidy(draft)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
+    return training
+
+
+def tidy(adapter: Path) -> None:
+    """Sort what PEFT writes in the order of a set, and make files readable for the group."""
+    import json
+
+    config = adapter / "adapter_config.json"
+    if config.exists():
+        facts = json.loads(config.read_text(encoding="utf-8"))
+        facts["target_modules"] = sorted(facts["target_modules"])
+        files.write_json(config, facts)
+    for path in adapter.iterdir():
+        path.chmod(0o644)
+
+
+def rows_line(prepared: rows.Prepared) -> str:
+    sides = "; ".join(f"{side}: {rows.describe(count)}" for side, count in prepared.counts.items())
+    return f"Rows: {sides}" + (f"\nOverlap: {prepared.overlap.describe()}" if prepared.evaluate else "")
+
+
+def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | None) -> None:
+    """Say what would happen, without the model: rows, steps, plan."""
+    prepared = rows.prepare(loaded, given)
+    say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
+    say(f"Steps: {min(max_steps or 10**9, sft.steps(loaded.recipe, len(prepared.train)))} of {loaded.recipe.train.batch_size} rows")
+    say(f"Plan: {plan.backend} on {plan.device}, {plan.rows_per_device} rows x {plan.accumulation}, {plan.precision}, "
+        f"checkpointing {plan.checkpointing}. Nothing was trained or written.")
+
+
+def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
+    """Load a finished run's model with its trained weights."""
+    loaded = recipe_file.load_run(run)
+    plan = plans.make(loaded.recipe, **choices)
+    if (run / "model").exists():
+        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
+    opened = open_model(loaded, plan, rows.read(loaded) if with_rows else None)
+    if loaded.recipe.lora:
+        lora.load(opened.model, run / "adapter")
+    return opened
+
+
+def reevaluate(run: Path, choices: dict) -> str:
+    """Ask a finished run's trained weights again on this machine; returns the table."""
+    opened = open_run(run, choices)
+    if not opened.prepared.evaluate:
+        raise HftError(f"{run}: the recipe has no held-out rows", "add data.evaluate or data.held_out to it")
+    column = "adapter" if opened.loaded.recipe.lora else "model"
+    with runs.lock(run), logging.to(run / "log.txt"):
+        ask(run, opened, column, again=True)
+        passport.update_artefacts(run)
+    return evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items()})
+
+
+def export_run(run: Path, formats: list[str], choices: dict) -> None:
+    """Export a finished run and bring its passport up to date, also when an export loses too much."""
+    loaded = recipe_file.load_run(run)
+    plan = plans.make(loaded.recipe, **choices)
+    given = rows.read(loaded)
+    libraries.quiet()
+    libraries.hush()
+    with runs.lock(run), logging.to(run / "log.txt"):
+        samples = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))).evaluate
+        try:
+            made = export.export(run, loaded, plan, samples, formats)
+        finally:
+            passport.update_artefacts(run)
+        for path in made:
+            size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir())) / 1e6
+            say(f"{path}  {size:,.0f} MB")
+
+
+def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | None, choices: dict) -> str:
+    """One prompt, in the recipe's format, answered by the base model and by the trained one."""
+    from hft import hooks, prompts
+
+    opened = open_run(run, choices, with_rows=False)
+    recipe = opened.loaded.recipe
+    form = hooks.load(recipe.prompt.format, opened.loaded.code) if ":" in recipe.prompt.format else prompts.FORMATS[recipe.prompt.format]
+    row = {"question": prompt, "instruction": prompt, "context": context, "input": context, "answer": "", "output": ""}
+    ids = prompts.encode(form(row, recipe.prompt.instruction)[0], "", opened.tokenizer).prompt_ids
+    limit = max_new_tokens or recipe.evaluate.max_new_tokens
+
+    def answer(what):
+        return opened.backend.generate(opened.model, opened.tokenizer, [ids], limit, opened.plan, what)[0]
+
+    trained = answer("asking the trained model")
+    if not recipe.lora:
+        return f"trained: {trained}"
+    with opened.model.disable_adapter():
+        return f"base:    {answer('asking the base model')}\ntrained: {trained}"
