@@ -192,7 +192,8 @@ def evaluate(target, overrides, choices, predictions):
 
 @cli.command()
 @click.argument("target", metavar="NAME|RUN")
-@click.option("--format", "formats", multiple=True, required=True, help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
+@click.option("--format", "formats", multiple=True, required=True,
+              help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
 @machine_choices
 def export(target, formats, choices):
     """Export a finished run, ask the export the held-out questions, and compare.

@@ -29,7 +29,8 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
             target = make(run, loaded, plan, kind)
             made.append(target)
             if samples and kind != "adapter":
-                evaluate.keep(run, target.name, evaluate.scored(samples, ask(target, kind, loaded, plan, samples), loaded.recipe.evaluate.by))
+                answers = ask(target, kind, loaded, plan, samples)
+                evaluate.keep(run, target.name, evaluate.scored(samples, answers, loaded.recipe.evaluate.by))
     finally:
         wide(run, loaded).unlink(missing_ok=True)
     compare(run, loaded, made)
@@ -99,9 +100,10 @@ def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
     if not scores:
         return
     reference = scores.get("adapter") or scores.get("model")
-    shown = {name: row for name, row in scores.items() if name in ("base", "adapter", "model") or name in {path.stem for path in made} | {path.name for path in made}}
+    first = ("base", "adapter", "model")
+    shown = {name: row for name, row in scores.items() if name in first or name in {path.name for path in made}}
     text = evaluate.table(shown)
-    worse = [name for name, row in shown.items() if name not in ("base", "adapter", "model")
+    worse = [name for name, row in shown.items() if name not in first
              and reference["exact_match"]["mean"] - row["exact_match"]["mean"] > loaded.recipe.export.max_drop]
     if worse:
         raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of exact match:\n{text}",

@@ -62,7 +62,7 @@ def ask(path: Path, prompts: list[Tokens], bos: str | None, max_new_tokens: int,
         for tokens in prompts[:20]:
             seen = post(address, "tokenize", {"content": without(tokens.prompt, bos), "add_special": True, "parse_special": True})["tokens"]
             if seen != tokens.prompt_ids:
-                raise HftError(f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]}... not {tokens.prompt_ids[:8]}...",
+                raise HftError(f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
                                "llama.cpp reads this tokenizer differently: do not use the file; report this model")
 
         def answer(tokens: Tokens) -> str:
@@ -121,4 +121,5 @@ def post(address: str, path: str, body: dict) -> dict:
             return json.loads(answer.read())
     except (urllib.error.URLError, OSError) as problem:
         detail = problem.read().decode(errors="replace")[:300] if isinstance(problem, urllib.error.HTTPError) else ""
-        raise HftError(f"llama-server did not answer /{path}: {problem} {detail}".strip(), "the file aborts at run time: do not use it") from None
+        raise HftError(f"llama-server did not answer /{path}: {problem} {detail}".strip(),
+                       "the file aborts at run time: do not use it") from None

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-
 from hft.plan import Plan
 from hft.recipe import Model
 

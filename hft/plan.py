@@ -20,17 +20,20 @@ class Plan:
     accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation = the recipe's batch_size
     checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
     precision: str  # of the forward pass: bf16 or fp32
-    padding_free: bool  # rows side by side without padding (needs unsloth's attention on a GPU)
     generate_rows: int  # rows asked at once in evaluation
     save_every: int  # optimizer steps between checkpoints
     why: dict[str, str]  # the reason for each choice
+
+    def describe(self) -> str:
+        return (f"{self.backend} on {self.device}, {self.rows_per_device} rows x {self.accumulation} = "
+                f"{self.rows_per_device * self.accumulation} a step, {self.precision}, checkpointing {self.checkpointing}")
 
     def as_dict(self) -> dict:
         return asdict(self)
 
 
 def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
-    """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... from the environment.
+    """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... are asked.
 
     The rules, which need nothing but the recipe and the machine:
     - device: the GPU where there is one. backend: unsloth. precision: bf16 on a GPU, fp32 on a CPU, which every CPU computes alike.
@@ -39,7 +42,7 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     """
     here = machine.look()
     choice = Choices(wanted)
-    device = choice.of("device", "cuda" if here.gpus else "cpu", "the first GPU" if here.gpus else "no GPU found", DEVICES)
+    device = choice.of("device", *(("cuda", "the first GPU") if here.gpus else ("cpu", "no GPU found")), DEVICES)
     if device == "cuda" and not here.gpus:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
     memory = here.gpus[0].memory if device == "cuda" else here.memory
@@ -53,16 +56,17 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
         raise HftError(f"{rows} rows per device do not divide the recipe's batch_size {recipe.train.batch_size}",
                        f"choose one of: {', '.join(map(str, divisors))}")
     roomy = device == "cpu" or memory >= 75  # an 80 GB card shows 79.6 GiB or less
-    checkpointing = choice.of("checkpointing", "none" if roomy else "offloaded" if backend == "unsloth" else "full",
-                              "memory is enough without" if roomy else f"{memory:.0f} GiB card", CHECKPOINTING)
-    precision = choice.of("precision", "bf16" if device == "cuda" else "fp32",
-                          "every supported card has it" if device == "cuda" else "the same arithmetic on every CPU", ("bf16", "fp32"))
+    tight = "offloaded" if backend == "unsloth" else "full"
+    checkpointing = choice.of("checkpointing", "none" if roomy else tight, f"{memory:.0f} GiB of memory", CHECKPOINTING)
+    precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
+                                         ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
-        checkpointing=checkpointing, precision=precision, padding_free=device == "cuda" and backend == "unsloth" and rows > 1,
+        checkpointing=checkpointing, precision=precision,
         generate_rows=choice.of("generate_rows", 32 if device == "cuda" else 16, "short answers"),
-        save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"), why=choice.why,
+        save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
+        why=choice.why,
     )
 
 

@@ -14,7 +14,8 @@ ALPACA_SHORT = "Below is an instruction that describes a task. Write a response 
 
 def instruction(row: dict, told: str | None) -> tuple[str, str]:
     """Alpaca's form: instruction (or question), input (or context, may be empty), output (or answer)."""
-    asked, given, answer = pick(row, "instruction", "question"), row.get("input", row.get("context")) or "", pick(row, "output", "answer")
+    asked, answer = pick(row, "instruction", "question"), pick(row, "output", "answer")
+    given = row.get("input", row.get("context")) or ""
     middle = f"\n\n### Input:\n{given.strip()}" if given.strip() else ""
     head = told or (ALPACA if middle else ALPACA_SHORT)
     return f"{head}\n\n### Instruction:\n{asked.strip()}{middle}\n\n### Response:", answer
@@ -33,7 +34,8 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     system = [{"role": "system", "content": told}] if told else []
     if turns := row.get("messages"):
         return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
-    asked = "\n\n".join(part.strip() for part in (row.get("context") or row.get("input") or "", pick(row, "question", "instruction")) if part)
+    given = row.get("context") or row.get("input") or ""
+    asked = "\n\n".join(part.strip() for part in (given, pick(row, "question", "instruction")) if part)
     return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")
 
 
@@ -76,7 +78,8 @@ def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
             completion_ids = [*completion_ids, tokenizer.eos_token_id]
         return Tokens(text, completion, prompt_ids, completion_ids)
     if not tokenizer.chat_template:
-        raise HftError("this model's tokenizer has no chat template", "write prompt.format: instruction or question, or use the Instruct model")
+        raise HftError("this model's tokenizer has no chat template",
+                       "write prompt.format: instruction or question, or use the Instruct model")
     text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
     whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer.strip()}], tokenize=False)
     completion = whole[len(text):] if whole.startswith(text) else answer.strip() + tokenizer.eos_token

@@ -178,6 +178,8 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
     key = tuple(str(part) for part in error["loc"])
     if len(key) > 2 and key[0] == "data" and key[1] in ("train", "evaluate"):
         key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
+    if error["type"] == "union_tag_invalid":
+        key = (*key, "source")
     where = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "")
     where = where if where.startswith("--set") else f"line {where.rpartition(':')[2]}" if where else "line 1"
     given = error.get("input")
@@ -188,7 +190,6 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
             said = "is missing"
         case "union_tag_invalid":
             said = f"unknown source '{given.get('source')}'{suggest(str(given.get('source')), SOURCES)}; known: {', '.join(SOURCES)}"
-            key = (*key, "source")
         case "union_tag_not_found":
             said = f"'source' is missing; known: {', '.join(SOURCES)}"
         case "literal_error":

@@ -5,6 +5,7 @@ from pathlib import Path
 from hft import evaluate, rows, runs
 from hft.errors import HftError
 from hft.plan import Plan
+from hft.recipe import Section
 from hft.recipe_file import Loaded
 
 
@@ -22,10 +23,10 @@ def values(loaded: Loaded) -> str:
         for name, field in type(section).model_fields.items():
             value = getattr(section, name)
             here = (*key, name)
-            if hasattr(value, "model_fields"):
+            if isinstance(value, Section):
                 walk(value, here)
                 continue
-            origin = next((loaded.origins[here[:n]] for n in (len(here),) if here[:n] in loaded.origins), "default")
+            origin = loaded.origins.get(here, "default")
             shown = "-" if value is None else str(value)
             lines.append([".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""])
 

@@ -67,11 +67,11 @@ def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
             counts[side]["kept"] = len(kept)
             if not kept:
                 raise HftError(f"no {side} row is left: {describe(counts[side])}",
-                               f"look at the filters (model.max_tokens = {limit}, first, sample) and at the data: hft prepare {loaded.name}")
+                               f"look at the filters (model.max_tokens = {limit}, first, sample): hft prepare {loaded.name}")
     overlap = measure([s.row for s in train], [s.row for s in evaluate])
     if overlap.leaks and not wanted.memorise:
         raise HftError(f"{loaded.name}: held-out rows are also trained on: {overlap.describe()}",
-                       "choose other rows, split by a column (data.held_out with data.train.group), or say that it is meant: data.memorise: true")
+                       "choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: data.memorise: true")
     return Prepared(train, evaluate, counts, overlap)
 
 
@@ -167,5 +167,6 @@ def split(samples: list[Sample], share: float, group: str | None, seed: int) -> 
         held.add(name)
         rows += sizes[name]
     if rows == len(samples):
-        raise HftError(f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on", "choose another data.train.group")
+        raise HftError(f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on",
+                       "choose another data.train.group")
     return [s for s in samples if group_of(s) not in held], [s for s in samples if group_of(s) in held]

@@ -38,8 +38,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     with runs.lock(run), logging.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
-        say(f"Plan: {plan.backend} on {plan.device}, {plan.rows_per_device} rows x {plan.accumulation} = {loaded.recipe.train.batch_size} a step, "
-            f"{plan.precision}, checkpointing {plan.checkpointing}. Loading libraries and model (about half a minute on a CPU) ...")
+        say(f"Plan: {plan.describe()}. Loading libraries and model (about half a minute on a CPU) ...")
         opened = open_model(loaded, plan, given)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(opened.prepared))
@@ -52,7 +51,8 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         ask(run, opened, after)
         clock.lap("evaluate_trained")
         if opened.prepared.evaluate:
-            say(evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items() if name in ("base", after)}))
+            answers = evaluate.kept(run)
+            say(evaluate.table({name: evaluate.summary(answers[name]) for name in ("base", after)}))
         if loaded.recipe.export.formats:
             export.export(run, loaded, plan, opened.prepared.evaluate, loaded.recipe.export.formats)
             clock.lap("export")
@@ -139,8 +139,7 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     prepared = rows.prepare(loaded, given)
     say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
     say(f"Steps: {min(max_steps or 10**9, sft.steps(loaded.recipe, len(prepared.train)))} of {loaded.recipe.train.batch_size} rows")
-    say(f"Plan: {plan.backend} on {plan.device}, {plan.rows_per_device} rows x {plan.accumulation}, {plan.precision}, "
-        f"checkpointing {plan.checkpointing}. Nothing was trained or written.")
+    say(f"Plan: {plan.describe()}. Nothing was trained or written.")
 
 
 def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:

@@ -42,7 +42,8 @@ def start(loaded: Loaded) -> Path:
         time.sleep(1.1)
         return start(loaded)
     except OSError as problem:
-        raise HftError(f"cannot make {run}: {problem.strerror}", "name a folder you may write to: RUNS=/path make ...  (hft: HFT_RUNS=/path)") from None
+        raise HftError(f"cannot make {run}: {problem.strerror}",
+                       "name a folder you may write to: RUNS=/path make ...  (hft: HFT_RUNS=/path)") from None
     recipe_file.save(loaded, run)
     return run
 

@@ -16,7 +16,8 @@ def find(file: str, beside: Path) -> Path:
     for place in (beside, folder()):
         if (place / file).is_file():
             return place / file
-    raise HftError(f"no data file {file} in {beside} or {folder()}", f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)")
+    raise HftError(f"no data file {file} in {beside} or {folder()}",
+                   f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)")
 
 
 def locate(source, beside: Path) -> str:

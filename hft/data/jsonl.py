@@ -32,9 +32,11 @@ def an_object(path: Path, number: int, line: str) -> dict:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as problem:
-        raise HftError(f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}", "each line is one JSON object") from None
+        raise HftError(f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}",
+                       "each line is one JSON object") from None
     if not isinstance(row, dict):
-        raise HftError(f"{path} line {number}: a {type(row).__name__}, not an object", 'each line looks like {"question": ..., "answer": ...}')
+        raise HftError(f"{path} line {number}: a {type(row).__name__}, not an object",
+                       'each line looks like {"question": ..., "answer": ...}')
     return row
 
 
@@ -42,7 +44,8 @@ def read_json(path: Path) -> Iterator[dict]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as problem:
-        raise HftError(f"{path} line {problem.lineno}: not JSON: {problem.msg}", "mend the file; for one object a line name it .jsonl") from None
+        raise HftError(f"{path} line {problem.lineno}: not JSON: {problem.msg}",
+                       "mend the file; for one object a line name it .jsonl") from None
     if not isinstance(rows, list):
         raise HftError(f"{path}: holds a {type(rows).__name__}, not a list of objects", "for KorQuAD or SQuAD files write source: korquad")
     for number, row in enumerate(rows, 1):

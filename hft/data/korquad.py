@@ -28,12 +28,14 @@ def rows(source, beside: Path) -> Iterator[dict]:
     try:
         articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
     except (json.JSONDecodeError, KeyError, TypeError) as problem:
-        raise HftError(f"{path} is not a KorQuAD or SQuAD v1 file: {problem}", 'such a file is {"version": ..., "data": [...]}') from None
+        raise HftError(f"{path} is not a KorQuAD or SQuAD v1 file: {problem}",
+                       'such a file is {"version": ..., "data": [...]}') from None
     for number, article in enumerate(articles):
         try:
             yield from questions(article)
         except (KeyError, IndexError, TypeError) as problem:
-            raise HftError(f"{path}, article {number}: lacks {problem}", "the format is KorQuAD or SQuAD v1: data, paragraphs, qas") from None
+            raise HftError(f"{path}, article {number}: lacks {problem}",
+                           "the format is KorQuAD or SQuAD v1: data, paragraphs, qas") from None
         except ValueError as problem:
             raise HftError(f"{path}, article {number}: {problem}", "the file is damaged: fetch it again") from None
 

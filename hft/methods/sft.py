@@ -44,9 +44,10 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     from trl import SFTConfig, SFTTrainer
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
-    seen = watcher(run, values["max_steps"], stop_after)
+    chosen = [samples[i] for i in order(len(samples), recipe)]
+    seen = watcher(run, step_tokens(chosen, recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
-                         train_dataset=Dataset.from_list([labelled(samples[i]) for i in order(len(samples), recipe)]))
+                         train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
     trainer.remove_callback(printer())
     if recipe.lora:
         lora.initialise(model, recipe.train.seed)  # once more: the trainer has cast it
@@ -57,6 +58,12 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
         raise KeyboardInterrupt
     return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
             "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+
+
+def step_tokens(chosen: list[Sample], rows: int) -> list[int]:
+    """Tokens of each optimizer step, padding not counted."""
+    lengths = [len(one.tokens.prompt_ids) + len(one.tokens.completion_ids) for one in chosen]
+    return [sum(lengths[i:i + rows]) for i in range(0, len(lengths), rows)]
 
 
 def labelled(one: Sample) -> dict:
@@ -75,10 +82,10 @@ def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) 
     ), plan=dict(
         per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
         gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=plan.precision == "bf16", fp16=False, use_cpu=plan.device == "cpu", padding_free=plan.padding_free,
-        save_steps=plan.save_every, dataloader_pin_memory=plan.device == "cuda",
+        bf16=plan.precision == "bf16", fp16=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
+        dataloader_pin_memory=plan.device == "cuda",
     ), hft=dict(
-        output_dir=str(run / "checkpoints"), train_sampling_strategy="sequential", shuffle_dataset=False, packing=False,
+        output_dir=str(run / "checkpoints"), train_sampling_strategy="sequential", shuffle_dataset=False, packing=False, padding_free=False,
         max_length=None,  # longer rows were dropped and counted before
         dataset_kwargs={"skip_prepare_dataset": True}, completion_only_loss=False,  # our labels say it already
         remove_unused_columns=False, logging_steps=1, logging_first_step=True, logging_nan_inf_filter=False, save_strategy="steps",

@@ -8,16 +8,19 @@ from pathlib import Path
 from hft import checkpoints, progress
 
 
-def watcher(run: Path, total: int, stop_after: int | None):
-    """A trainer callback and context manager; transformers is imported here, not with hft."""
+def watcher(run: Path, tokens: list[int], stop_after: int | None):
+    """A trainer callback and context manager for `len(tokens)` optimizer steps of so many tokens each.
+
+    A function, because transformers is to be imported here and not with hft.
+    """
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):
         interrupted = False
 
         def __init__(self):
-            self.path, self.tokens, self.seconds, self.losses = run / "metrics.jsonl", 0, [], []
-            self.last = stop_after if stop_after and stop_after < total else total
+            self.path, self.seconds, self.losses = run / "metrics.jsonl", [], []
+            self.last = min(stop_after or len(tokens), len(tokens))
 
         def __enter__(self):
             self.bar = progress.bar("training (steps)", self.last)
@@ -46,7 +49,7 @@ def watcher(run: Path, total: int, stop_after: int | None):
             self.losses = [row["loss"] for row in rows]
             self.path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             if state.global_step:
-                print(f"Going on after step {state.global_step} of {total}.", flush=True)
+                print(f"Going on after step {state.global_step} of {len(tokens)}.", flush=True)
             if state.global_step >= self.last:
                 control.should_training_stop = True
 
@@ -62,24 +65,25 @@ def watcher(run: Path, total: int, stop_after: int | None):
         def on_log(self, args, state, control, logs=None, **others):
             if "loss" not in logs:
                 return
-            seen = logs.get("num_tokens", 0)
-            seconds = self.seconds[-1]
-            rate = (seen - self.tokens) / seconds if seconds else 0.0
-            self.tokens = seen
+            seconds, seen = self.seconds[-1], tokens[state.global_step - 1]
             self.losses.append(logs["loss"])
             row = {"step": state.global_step, "loss": logs["loss"], "grad_norm": logs.get("grad_norm"),
-                   "learning_rate": logs.get("learning_rate"), "tokens": int(seen), "seconds": round(seconds, 4)}
+                   "learning_rate": logs.get("learning_rate"), "tokens": seen, "seconds": round(seconds, 4)}
             with self.path.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
-            self.shown.advance(state.global_step, f"loss {logs['loss']:.4f}, {rate:,.0f} tokens/s")
+            self.shown.advance(state.global_step, f"loss {logs['loss']:.4f}, {seen / seconds:,.0f} tokens/s")
 
         def on_save(self, args, state, control, **others):
             checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
         def summary(self) -> dict:
             """Losses, and the seconds of this process's own steps."""
+            import torch
+
             times = sorted(self.seconds)
+            peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
             return {"first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
-                    "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None}
+                    "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
+                    "peak_gib": round(peak, 2) if peak else None}
 
     return Watcher()

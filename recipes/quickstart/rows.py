@@ -1,8 +1,8 @@
 """Write the training and held-out rows of the quickstart: short invented passages with questions that a few of their words answer.
 
-`python3 recipes/quickstart.py` rewrites quickstart.train.jsonl and quickstart.heldout.jsonl beside itself, the same every time. All is
-made up. No name, thing or number of the held-out part occurs in training, and part of its passages and questions are worded as in no row of
-training ("new": true). A passage holds several words of the answer's sort, so that the question decides which of them is right.
+`python3 recipes/quickstart/rows.py` rewrites train.jsonl and heldout.jsonl beside itself, the same every time. All is made up.
+No name, thing or number of the held-out part occurs in training, and part of its passages and questions are worded as in no
+row of training ("new": true). A passage holds several words of the answer's sort: the question decides which of them is right.
 """
 
 import json
@@ -13,8 +13,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
-SEED, TRAIN_ROWS = 20240, 480
-HELD_ROWS = {(False, False): 56, (True, False): 35, (False, True): 21, (True, True): 32}  # (new passage?, new question?) -> rows
+SEED, TRAIN_ROWS = 20240, 560
+HELD_ROWS = {(False, False): 60, (True, False): 20, (False, True): 25, (True, True): 15}  # (new passage?, new question?) -> rows
 
 # Letter of a slot: words for training / words for held-out. No word is in both parts.
 POOLS = """\
@@ -37,7 +37,7 @@ b: library observatory gallery cinema zoo castle aquarium theatre / lighthouse p
 e: book_fair choir_concert flower_show kite_festival craft_market poetry_evening film_night science_fair / jazz_concert cheese_show
   street_parade quiz_day garden_party
 z: train bus ferry tram / shuttle minibus steamboat
-u: lamp radio fan drill torch heater speaker camera / mixer shaver scanner pump
+u: lamp radio fan drill torch heater projector camera / mixer shaver scanner pump
 k: red blue green white black yellow grey purple / pink brown orange cream turquoise maroon"""
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 WEEK = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -57,7 +57,7 @@ TEXT = """\
   came from as far as {t3}. [born=t1 shop=t2 before=p2! after=p3!]
 + rent: In {y1} {p1} opened a {s1} in {t2}. The first plan had been {t3}, but rents there were too high. {l1}, born in {t1}, sold the {s1}
   in {y2} to {p2}, who later passed it on to {p3}. [born=t1 shop=t2! after=p2!]
-- keys: Few people in {t2} knew that {p1}, from {y1} the owner of the local {s1}, came into the world in {t1}. {p2} had kept it earlier; on
++ keys: Few people in {t2} knew that {p1}, from {y1} the owner of the local {s1}, came into the world in {t1}. {p2} had kept it earlier; on
   retiring in {y2}, {l1} handed the keys to {p3}. [born=t1 shop=t2 before=p2! after=p3!]
 - plaque: A plaque honours the {s1} that {p1} had in {t2}, although older guidebooks claim that it stood in {t3}. A native of {t1}, {l1}
   sold it to {p3} in {y2}; {p2} had also made an offer. [born=t1 shop=t2! after=p3!]
@@ -70,13 +70,13 @@ TEXT = """\
 + works: The {b1} in {t1} closes on {d1}, says {p1}. It was due to open again on {d2}, but the new date is {d3}. A year's ticket costs {m1}.
   [reopen=d3! first=d2]
 + week: The {t1} {b1} opens every day except {w2}, from {a1} until {h1}. On {w1} it closes later, at {h2}. A tour costs {m1}, and {p1} leads
-  one each {w3}. [rest=w2! late@w1=h2! late@w3=h1 opens=a1]
+  one each {w3}. [rest=w2! late@w1=h2! opens=a1]
 + swap: {p1} said on {d1} that from now on the {t1} {b1} is shut on {w2}, not {w1}. The {b1} opens at {a2}; the old time, {a1}, was too
   early. Family tickets cost {m1}. [rest=w2! opens=a2!]
-- leaflet: Builders are busy in the {t1} {b1}, and nobody can enter it after {d1}. Expect us back on {d2}; the leaflet that promises {d3} is
-  wrong. If anything is unclear, please write to {p1}. [reopen=d2!]
++ leaflet: Builders are busy in the {t1} {b1}, and nobody can enter it after {d1}. Expect us back on {d2}; the leaflet that promises {d3} is
+  wrong. Doubts? Write to {p1}. [reopen=d2!]
 - guests: Guests of the {t1} {b1} are welcome between {a1} and {h1} all week long, {w2} being the one exception. Each {w1} we even keep
-  going until {h2}. Ask {p1} about parties on {w3}. [rest=w2! late@w1=h2! late@w3=h1 opens=a1]
+  going until {h2}. Ask {p1} about parties on {w3}. [rest=w2! late@w1=h2! opens=a1]
 = event
 ? day: On which day is the {e1}? | What day is the {e1} held? | On what day should people come? || What is the right weekday for the {e1}?
 ? oldday: Which day was first planned for the {e1}? | When was it meant to be at first? | What was the old day? || What day was given up?
@@ -91,23 +91,8 @@ TEXT = """\
   {m1} in advance, {m2} at the door. [day=w2! oldday=w1 hall=v2! talk@first=p1 talk@last=p2 ticket@in_advance=m1 ticket@at_the_door=m2]
 - change: Change of plan: the {e1} has left {v1}, which lacks chairs, and {v2} is ready for it. Guests who kept {w1} free should note {w2}
   in their diaries. At the door they pay {m2}, in advance {m1}. [day=w2! oldday=w1 hall=v2! ticket@in_advance=m1 ticket@at_the_door=m2]
-- stand_in: {p1} agreed long ago to begin the {e1} but fell ill, so the first speech is now given by {p2}. {p3} comes on at the very end.
++ stand_in: {p1} agreed long ago to begin the {e1} but fell ill: now {p2} gives the first speech. {p3} comes on at the very end.
   {v2} was too small, which is why {v1} hosts everything on {w1}. [day=w1 hall=v1! talk@first=p2! talk@last=p3]
-= exhibit
-? fix: Who repaired the thing {q} carved? | Who mended what {q} had carved? | Who fixed the work of {q}? || Whose hands saved {q}'s piece?
-? maker: Who made the {q}? | Whose work is the {q}? | Which person is the maker of the {q}? || By whose hands was the {q} created?
-? found: Where was the {o1} found? | In what town was the {o1} found? | Where did people find the {o1}? || Where did the {o1} come to light?
-? stuff: What is the {o1} made of? | Which material was used for the {o1}? | Of what material is the {o1}? || What did its maker work with?
-+ pair: {p1} carved this {o1} in {y1}, and {p2} carved the {o2} beside it in {y2}. {p4} later repaired the {o2}, and {p3} the {o1}. Both
-  were given to the museum by {p5} of {t1}. [fix@p1=p3! fix@p2=p4! maker@o1=p1 maker@o2=p2]
-+ doubt: This {c1} {o1} was long thought to be by {p1}, but {p2} made it in {t2} in {y1}. {p3} found it in {t1} in {y2}, not in {t3} as the
-  first label said. [maker@o1=p2! found=t1! stuff=c1]
-+ gift: People often take this {o1} for {c2}, but it is {c1}. It was found in {t2} and given to the museum by {p2} in {y2}. {p1} had made it
-  in {t1} in {y1}. [stuff=c1! maker@o1=p1! found=t2]
-- label: The old label names {p1}, but {p2} finished this {c1} {o1} in {y2}. A rich family owned it, lost it in {t1} and never saw it again;
-  a farmer came across it in {t2}. The stand under it is of {c2}. [maker@o1=p2! found=t2! stuff=c1]
-- shelf: Two treasures share a shelf: the {o2} that {p2} carved in {y2} and the {o1} that {p1} carved in {y1}. After a fire, {p4} put the
-  {o2} back in order, while {p3} did so for the {o1}. [fix@p1=p3! fix@p2=p4! maker@o1=p1 maker@o2=p2]
 = travel
 ? by: How will {p1} travel? | What means of transport does {p1} use? | What will {p1} travel by? || In what kind of vehicle does {p1} go?
 ? night: Where is the {q} night spent? | Where does {p1} sleep on the {q} night? | What town is the {q} night in? || Where is the {q} bed?
@@ -120,7 +105,7 @@ TEXT = """\
   They return by {z1} on {w2}. [goal=t2! with=p3!]
 + line: The {z1} from {t1} to {t2} stops in every town except {t3}. {p1} is going to {t3} with {p2}, so they get off in {t4} and walk. {p3}
   meets them there on {w1}. [goal=t3 off=t4! with=p2]
-- road: {p1} told {p2} to forget the {z1}: it has broken down, and the two of them must take the {z2} from {t1}. Their first bed is in {t3}
++ road: {p1} told {p2} to forget the {z1}: it is broken. Both must go by {z2} from {t1}. Their first bed is in {t3}
   and, one day later, {t2} has a room for them. [by=z2! night@first=t3 night@second=t2 with=p2]
 - seat: {p3} had a seat beside {p1} but gave it to {p2}. The pair now visit {t2}, since {t1} turned out to be too far away. They set out on
   {w2} and hope to be home again on {w1}. [goal=t2! with=p2!]
@@ -139,39 +124,19 @@ TEXT = """\
   {m1}. The first is {k1}, the second {k2}. [hours@x1=n1! hours@x2=n2! price@x1=m2! price@x2=m1!]
 - lists: Please change your lists: the {x1} {u1} is no longer {m2} but {m3}, whereas {m1} remains right for the {x2} {u1}. The {x1} model
   has a case of {c2}; {c1} is kept for the handle. [price@x1=m3! price@x2=m1 was@x1=m2 part@case=c2 part@handle=c1]
-- kinds: Two kinds of {u1} are new: {x1}, which comes from {t1}, and {x2}, which comes from {t2}. When fully charged, the former works for
++ kinds: Two kinds of {u1} are new: {x1}, which comes from {t1}, and {x2}, which comes from {t2}. When fully charged, the former works for
   {n2} hours and the latter for {n1}. {p1} asks {m2} for the latter and {m1} for the former. [hours@x1=n2! hours@x2=n1! price@x1=m1!
-  price@x2=m2!]
-= sports
-? won: Which team won the match? | What is the name of the winning team? | Who was the winner on the day? || To which side did victory go?
-? lost: Which team lost the match? | What is the name of the losing team? | Who was beaten on the day? || Which side failed to win?
-? goal: Who scored the {q} goal? | Which player scored {q}? | Whose goal came {q}? || Which player's shot was the {q} to go in?
-? coach: Who coaches {t1} now? | Who is the new coach of {t1}? | Which person trains {t1} today? || In whose hands is the training of {t1}?
-? played: On which day was the match played? | What day did the teams play? | Which day was the match? || What weekday saw the sides meet?
-+ turn: On {w2}, not {w1} as planned, {t1} met {t2}. {t1} led at half time, but {t2} won. {p1} of {t1} scored the first goal, and {p2} of
-  {t2} the last. [played=w2! won=t2! lost=t1! goal@first=p1 goal@last=p2]
-+ coach: {p3} has been coach of {t1} since {d1}, when {p4} left. On {w1} the team met {t2} and won. {p1} scored the first goal, and when
-  {p2} added the last, {p4} was watching. [coach=p3! won=t1! lost=t2 goal@first=p1 goal@last=p2 played=w1]
-+ snow: Snow moved the match between {t1} and {t2} from {w1} to {w2}. {p2} scored the last goal for {t1} after {p1} had scored the first;
-  {t2} lost. {p3} has left {t1}, so {p4} is now coach. [played=w2! won=t1! lost=t2 goal@first=p1 goal@last=p2 coach=p4!]
-- revenge: Last year {t2} beat {t1}, but this time {t1} came out on top. {p2} struck last, long after {p1} had opened the scoring. {p4}, who
-  trained {t1} for years, has made way for {p3}. [won=t1! lost=t2! goal@first=p1 goal@last=p2 coach=p3!]
-- fog: Fog on {w1} forced {t1} and {t2} to wait until {w2}. It was {t2} who went home happy in the end. {p1} then gave up the job of {t1}
-  coach, which now belongs to {p2}. [played=w2! coach=p2! won=t2! lost=t1!]"""
+  price@x2=m2!]"""
 
 KOREAN = """\
 솔빛 도서관은 원래 5월 12일에 문을 열 예정이었으나 공사가 늦어져 5월 26일에 연다. 개관식 사회는 한유진이 맡고, 첫 강연은 오태림이 한다.
 ? 솔빛 도서관이 실제로 문을 여는 날은 언제인가요? 5월 26일 | 첫 강연을 하는 사람은 누구인가요? 오태림
 가온누리 수영장은 월요일을 빼고 매일 오전 7시부터 오후 9시까지 연다. 다만 금요일에는 평소보다 이른 오후 6시에 문을 닫는다.
 ? 수영장이 쉬는 요일은 언제인가요? 월요일 | 금요일에는 수영장이 몇 시에 문을 닫나요? 오후 6시
-노을 전시관에는 북과 의자가 하나씩 있다. 북은 서민재가, 의자는 윤가온이 만들었다. 뒷날 의자는 배도현이, 북은 임수아가 고쳤다.
-? 윤가온이 만든 물건을 고친 사람은 누구인가요? 배도현 | 서민재가 만든 물건을 고친 사람은 누구인가요? 임수아
 새별 빵집은 1987년에 강이든이 세웠다. 강이든은 2004년에 가게를 조세린에게 넘겼고, 조세린은 나중에 지금 주인인 문하늘에게 다시 넘겼다.
 ? 강이든의 바로 뒤를 이어 빵집을 맡은 사람은 누구인가요? 조세린 | 지금 빵집 주인은 누구인가요? 문하늘
 물안개 축제의 어른 입장료는 안내문에 3천 원이라고 적혀 있지만, 이는 잘못된 값이고 실제로는 5천 원이다. 어린이는 2천 원만 내면 된다.
-? 어른 입장료는 실제로 얼마인가요? 5천 원 | 어린이 입장료는 얼마인가요? 2천 원
-전반에는 은모래 팀이 앞섰지만 결국 바람골 팀이 이겼다. 첫 골은 은모래 팀의 차우빈이, 마지막 골은 바람골 팀의 고은별이 넣었다.
-? 경기에서 이긴 팀은 어느 팀인가요? 바람골 팀 | 첫 골을 넣은 선수는 누구인가요? 차우빈"""
+? 어른 입장료는 실제로 얼마인가요? 5천 원 | 어린이 입장료는 얼마인가요? 2천 원"""
 
 
 class Fact(NamedTuple):
@@ -231,12 +196,12 @@ def fill(rng: random.Random, words: dict[str, list[str]], slots: set[str]) -> di
 
 
 def pairs(rng: random.Random, passage: Passage, new_wording: bool) -> Iterator[tuple[Fact, str]]:
-    """Facts of a passage with a wording each, without end: the obvious answers and the others take turns."""
+    """Facts of a passage with a wording each, without end: two obvious answers, then one that is not."""
     piles = []
     for hard in (True, False):
         pile = [(fact, ask) for fact in passage.facts if fact.hard is hard for ask in passage.wordings[fact.key][new_wording]]
-        piles += [rng.sample(pile, len(pile))] if pile else []
-    for pile in cycle([cycle(pile) for pile in rng.sample(piles, len(piles))]):
+        piles += [cycle(rng.sample(pile, len(pile)))] * (1 if hard else 2) if pile else []
+    for pile in cycle(rng.sample(piles, len(piles))):
         yield next(pile)
 
 
@@ -307,7 +272,7 @@ def main() -> None:
         lines = [{"id": f"{name}-{number:04}", **row} for number, row in enumerate(rows, 1)]
         hard = sum(line.pop("hard") for line in lines if line.pop("ask"))
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        Path(__file__).with_name(f"quickstart.{name}.jsonl").write_text(text, encoding="utf-8", newline="\n")
+        Path(__file__).with_name(f"{name}.jsonl").write_text(text, encoding="utf-8", newline="\n")
         print(f"{name}: {len(rows)} rows, {hard} with an answer that is not the obvious span, {sum(row['new'] for row in rows)} new")
 
 

@@ -1,0 +1,39 @@
+"""Fixtures shared by the tests: an empty working folder, a recipe to break, and hft as users call it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Call hft in this process, in an empty folder; returns click's result."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("HFT_") and name != "HFT_CACHE"]:
+        monkeypatch.delenv(name)
+
+    def call(*words, **environment):
+        from hft.cli import cli
+
+        return CliRunner(env=environment).invoke(cli, words, catch_exceptions=False)
+
+    return call
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Call hft in a process of its own, in an empty folder; returns the finished process."""
+
+    def call(*words, timeout=900, **environment):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"}
+        return subprocess.run([sys.executable, "-m", "hft", *words], cwd=tmp_path, capture_output=True, text=True, timeout=timeout,
+                              env={**kept, "PYTHONPATH": str(ROOT), "HFT_RUNS": str(tmp_path / "runs"), **environment})
+
+    return call

@@ -1,0 +1,71 @@
+"""Plans: one product, simple rules, the user's choices; on machines that are not this one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hft import machine, plan, recipe_file
+from hft.errors import HftError
+from hft.machine import Gpu, Machine
+
+CARDS = {"none": None, "5080": 15.9, "4090": 23.99, "h100": 79.6, "h200": 139.8}
+
+
+def pretend(monkeypatch, card):
+    gpus = [Gpu(card, CARDS[card], "580.1", "9.0")] if CARDS[card] else []
+    monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU", True))
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    for name in ("BACKEND", "DEVICE", "ROWS_PER_DEVICE", "CHECKPOINTING", "PRECISION", "SAVE_EVERY", "GENERATE_ROWS"):
+        monkeypatch.delenv(f"HFT_{name}", raising=False)
+    return recipe_file.load("korquad_qlora").recipe
+
+
+@pytest.mark.parametrize(("card", "device", "rows", "checkpointing", "precision"), [
+    ("none", "cpu", 2, "none", "fp32"), ("5080", "cuda", 2, "offloaded", "bf16"), ("4090", "cuda", 4, "offloaded", "bf16"),
+    ("h100", "cuda", 16, "none", "bf16"), ("h200", "cuda", 16, "none", "bf16"),
+])
+def test_the_rules(monkeypatch, recipe, card, device, rows, checkpointing, precision):
+    pretend(monkeypatch, card)
+    made = plan.make(recipe)
+    assert (made.device, made.rows_per_device, made.checkpointing, made.precision) == (device, rows, checkpointing, precision)
+    assert made.backend == "unsloth"
+    assert made.rows_per_device * made.accumulation == 16
+
+
+@given(batch=st.integers(1, 64), tokens=st.integers(1, 9000), card=st.sampled_from(sorted(CARDS)))
+def test_the_product_is_always_the_batch_size(batch, tokens, card):
+    recipe = recipe_file.load("quickstart", (f"train.batch_size={batch}", f"model.max_tokens={tokens}")).recipe
+    with pytest.MonkeyPatch.context() as patch:
+        pretend(patch, card)
+        made = plan.make(recipe)
+    assert made.rows_per_device * made.accumulation == batch
+
+
+def test_a_flag_beats_the_environment_and_both_beat_the_rule(monkeypatch, recipe):
+    pretend(monkeypatch, "h100")
+    monkeypatch.setenv("HFT_BACKEND", "plain")
+    monkeypatch.setenv("HFT_ROWS_PER_DEVICE", "8")
+    made = plan.make(recipe, rows_per_device=4)
+    assert (made.backend, made.rows_per_device, made.accumulation) == ("plain", 4, 4)
+    assert (made.why["backend"], made.why["rows_per_device"]) == ("HFT_BACKEND", "--rows-per-device")
+
+
+@pytest.mark.parametrize(("choices", "said"), [
+    ({"rows_per_device": 5}, "5 rows per device do not divide the recipe's batch_size 16\n  Fix: choose one of: 1, 2, 4, 8, 16"),
+    ({"device": "cuda"}, "the plan wants a GPU, and nvidia-smi finds none"),
+    ({"checkpointing": "half"}, "--checkpointing: 'half' is not known\n  Fix: choose one of: none, full, offloaded"),
+])
+def test_an_impossible_choice_is_refused(monkeypatch, recipe, choices, said):
+    pretend(monkeypatch, "none")
+    with pytest.raises(HftError, match="^" + said.replace(".", r"\.")):
+        plan.make(recipe, **choices)
+
+
+def test_a_word_in_the_environment_is_refused(monkeypatch, recipe):
+    pretend(monkeypatch, "none")
+    monkeypatch.setenv("HFT_SAVE_EVERY", "often")
+    with pytest.raises(HftError, match="HFT_SAVE_EVERY: 'often' is not a whole number"):
+        plan.make(recipe)
