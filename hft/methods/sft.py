@@ -82,7 +82,7 @@ def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) 
     ), plan=dict(
         per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
         gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=plan.precision == "bf16", fp16=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
+        bf16=plan.precision == "bf16", fp16=False, tf32=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
         dataloader_pin_memory=plan.device == "cuda",
     ), hft=dict(
         output_dir=str(run / "checkpoints"), train_sampling_strategy="sequential", shuffle_dataset=False, packing=False, padding_free=False,
