@@ -18,6 +18,11 @@ export HFT_DATA := $(or $(DATA),$(HFT_DATA),data)
 ifdef RECIPES
 export HFT_RECIPES := $(RECIPES):$(CURDIR)/recipes
 endif
+ifeq ($(LOCK),cuda)
+# xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.
+CALLERS_LIBRARIES := $(LD_LIBRARY_PATH)
+export LD_LIBRARY_PATH = $(shell ls -d $(CURDIR)/.venv/lib/python3*/site-packages/nvidia/cuda_runtime/lib 2>/dev/null):$(CALLERS_LIBRARIES)
+endif
 QUANT ?= q4_k_m
 
 .PHONY: help

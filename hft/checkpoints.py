@@ -11,6 +11,7 @@ SEAL = "sealed.json"
 
 def seal(checkpoint: Path) -> None:
     """Write the hashes of a checkpoint's files beside them, atomically: now it is whole."""
+    (checkpoint / SEAL).unlink(missing_ok=True)
     files.write_json(checkpoint / SEAL, files.sha256_folder(checkpoint))
 
 
@@ -25,7 +26,8 @@ def whole(checkpoint: Path) -> bool:
 
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint; damaged or half-written ones are named and removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
+    steps = {p: p.name.removeprefix("checkpoint-") for p in folder.glob("checkpoint-*") if p.is_dir()}
+    found = sorted((p for p, step in steps.items() if step.isdecimal()), key=lambda p: int(steps[p]), reverse=True)
     for checkpoint in found:
         if whole(checkpoint):
             return checkpoint

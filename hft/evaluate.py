@@ -30,7 +30,7 @@ def keep(run: Path, column: str, records: list[dict]) -> None:
 
 def kept(run: Path) -> dict[str, list[dict]]:
     """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
-    found = {path.name.removesuffix(".jsonl"): [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = {path.name.removesuffix(".jsonl"): [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
              for path in sorted((run / "answers").glob("*.jsonl"))}
     first = ("base", "adapter", "model")
     return {name: found[name] for name in sorted(found, key=lambda n: (first.index(n) if n in first else 9, n))}

@@ -21,7 +21,7 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
 
     Raises HftError with the table when one loses more exact match than the recipe allows.
     """
-    need_disk(run, loaded, formats)
+    get_ready(run, loaded, formats)
     made = []
     try:
         for kind in formats:
@@ -70,7 +70,6 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         return draft.rename(target)
     target = run / f"{loaded.name}-{kind}.gguf"
-    llamacpp.home()
     if not wide(run, loaded).exists():
         gguf.convert(merged, wide(run, loaded))
     gguf.quantize(wide(run, loaded), target, kind)
@@ -109,6 +108,14 @@ def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
         raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of exact match:\n{text}",
                        "take a wider type (q5_k_m, q8_0), or allow it: --set export.max_drop=10")
     say(text)
+
+
+def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:
+    """Before any work: enough disk, and llama.cpp built where a GGUF is wanted. Raises HftError."""
+    if formats:
+        need_disk(run, loaded, formats)
+    if any(kind in GGUF_TYPES for kind in formats):
+        llamacpp.home()
 
 
 def need_disk(run: Path, loaded: Loaded, formats: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Fetch a file over HTTP: resumable, checked against its SHA-256, in place only when complete."""
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -13,12 +14,12 @@ CHUNK = 1 << 20  # bytes
 
 def file(address: str, target: Path, sha256: str) -> Path:
     """Fetch `address` to `target`; an interrupted fetch goes on where it stopped. Raises HftError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     for attempt in (1, 2):  # a part left by another version of the file is thrown away once
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             transfer(address, part)
-        except (urllib.error.URLError, OSError) as problem:
+        except (OSError, http.client.HTTPException, ValueError) as problem:
             kept = f" ({part.stat().st_size / 1e6:.0f} MB are kept: the next try goes on there)" if part.exists() else ""
             raise HftError(f"could not fetch {address}: {problem}{kept}",
                            f"try again, or put the file there by hand: {target}") from None
@@ -37,6 +38,7 @@ def transfer(address: str, part: Path) -> None:
     try:
         answer = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as problem:
+        problem.close()
         if problem.code == 416 and have:  # nothing is left to send
             return
         raise

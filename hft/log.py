@@ -1,7 +1,8 @@
 """What hft says, on the terminal and in the run's log.txt."""
 
+import io
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from hft import redact
@@ -32,3 +33,16 @@ def to(path: Path):
         raise
     finally:
         _file = None
+
+
+@contextmanager
+def aside():
+    """Keep what libraries print in this block (banners, notices) out of the terminal, in the log only."""
+    heard = io.StringIO()
+    try:
+        with redirect_stdout(heard):
+            yield
+    finally:
+        if _file and heard.getvalue().strip():
+            with _file.open("a", encoding="utf-8") as out:
+                out.write(redact.text(heard.getvalue().strip()) + "\n")

@@ -29,7 +29,7 @@ class Overlap(NamedTuple):
 def texts(row: dict) -> tuple[str, str]:
     """(context, question) of a row, white space collapsed; what is absent is empty."""
     if row.get("messages"):
-        return "", " ".join(str(turn.get("content")) for turn in row["messages"][:-1])
+        return "", " ".join(" ".join(str(turn.get("content")) for turn in row["messages"][:-1]).split())
     context = row.get("context") or row.get("input") or ""
     asked = row.get("question") or row.get("instruction") or ""
     return " ".join(str(context).split()), " ".join(str(asked).split())
@@ -43,7 +43,7 @@ def grams(text: str) -> set[int]:
 
 def measure(train: list[dict], evaluate: list[dict]) -> Overlap:
     """Compare two lists of rows by their contexts and questions."""
-    pairs = {texts(row) for row in train}
+    pairs = {texts(row) for row in train} - {("", "")}
     contexts = {context for context, _ in pairs} - {""}
     questions = {asked for _, asked in pairs} - {""}
     known = set().union(*(grams(context or asked) for context, asked in {(c, "" if c else q) for c, q in pairs}))

@@ -64,7 +64,7 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     return Plan(
         backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
         checkpointing=checkpointing, precision=precision,
-        generate_rows=choice.of("generate_rows", 32 if device == "cuda" else 16, "short answers"),
+        generate_rows=choice.of("generate_rows", 32, "short answers"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         why=choice.why,
     )

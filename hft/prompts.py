@@ -15,8 +15,8 @@ ALPACA_SHORT = "Below is an instruction that describes a task. Write a response 
 def instruction(row: dict, told: str | None) -> tuple[str, str]:
     """Alpaca's form: instruction (or question), input (or context, may be empty), output (or answer)."""
     asked, answer = pick(row, "instruction", "question"), pick(row, "output", "answer")
-    given = row.get("input", row.get("context")) or ""
-    middle = f"\n\n### Input:\n{given.strip()}" if given.strip() else ""
+    given = optional(row, "input", "context")
+    middle = f"\n\n### Input:\n{given}" if given else ""
     head = told or (ALPACA if middle else ALPACA_SHORT)
     return f"{head}\n\n### Instruction:\n{asked.strip()}{middle}\n\n### Response:", answer
 
@@ -34,8 +34,7 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     system = [{"role": "system", "content": told}] if told else []
     if turns := row.get("messages"):
         return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
-    given = row.get("context") or row.get("input") or ""
-    asked = "\n\n".join(part.strip() for part in (given, pick(row, "question", "instruction")) if part)
+    asked = "\n\n".join(part for part in (optional(row, "context", "input"), pick(row, "question", "instruction").strip()) if part)
     return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")
 
 
@@ -48,6 +47,11 @@ def pick(row: dict, *names: str) -> str:
         if row.get(name) is not None:
             return str(row[name])
     raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}")
+
+
+def optional(row: dict, *names: str) -> str:
+    """The first of these columns that is not blank, as text without white space around it; else an empty string."""
+    return next((text for name in names if (text := str(row[name]).strip() if row.get(name) is not None else "")), "")
 
 
 class Tokens(NamedTuple):

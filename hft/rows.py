@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hft import data, hooks, progress, prompts
 from hft.errors import HftError
-from hft.overlap import Overlap, measure
+from hft.overlap import Overlap, measure, texts
 from hft.recipe_file import Loaded
 
 
@@ -68,11 +68,16 @@ def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
             if not kept:
                 raise HftError(f"no {side} row is left: {describe(counts[side])}",
                                f"look at the filters (model.max_tokens = {limit}, first, sample): hft prepare {loaded.name}")
-    overlap = measure([s.row for s in train], [s.row for s in evaluate])
+    overlap = measure([compared(s) for s in train], [compared(s) for s in evaluate])
     if overlap.leaks and not wanted.memorise:
         raise HftError(f"{loaded.name}: held-out rows are also trained on: {overlap.describe()}",
                        "choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: data.memorise: true")
     return Prepared(train, evaluate, counts, overlap)
+
+
+def compared(one: Sample) -> dict:
+    """What is looked at for overlap: the row, or its prompt where a recipe's own format reads other columns."""
+    return one.row if any(texts(one.row)) else {"question": str(one.prompt)}
 
 
 def describe(counts: dict[str, int]) -> str:
@@ -109,7 +114,8 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         seen.add(key)
         given = row.get("answers")
         answers = [answer, *(a for a in given if a != answer)] if isinstance(given, list) else [answer]
-        kept.append(Sample(str(row.get("id", number)), row, prompt, answers, None))
+        name = row.get("id")
+        kept.append(Sample(str(number if name is None else name), row, prompt, answers, None))
     return kept
 
 
@@ -155,6 +161,8 @@ def split(samples: list[Sample], share: float, group: str | None, seed: int) -> 
             raise HftError(f"row {one.id} has no column '{group}' to split by; it has: {', '.join(one.row)}", "mend data.train.group")
         return str(one.row[group]) if group else one.id
 
+    if len(samples) < 2:
+        return samples, []
     groups = sorted({group_of(one) for one in samples})
     random.Random(seed).shuffle(groups)
     sizes = {}
@@ -164,9 +172,10 @@ def split(samples: list[Sample], share: float, group: str | None, seed: int) -> 
     for name in groups:
         if rows >= share * len(samples):
             break
-        held.add(name)
-        rows += sizes[name]
-    if rows == len(samples):
+        if rows + sizes[name] < len(samples):  # a group that would take all that is left to train on is passed over
+            held.add(name)
+            rows += sizes[name]
+    if not held:
         raise HftError(f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on",
                        "choose another data.train.group")
     return [s for s in samples if group_of(s) not in held], [s for s in samples if group_of(s) in held]

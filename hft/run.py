@@ -1,6 +1,5 @@
 """The pipeline, on one page: a checked recipe becomes a run folder with a passport."""
 
-import contextlib
 import importlib
 import shutil
 import time
@@ -42,6 +41,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         opened = open_model(loaded, plan, given)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(opened.prepared))
+        export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("load")
         ask(run, opened, "base")
         clock.lap("evaluate_base")
@@ -80,14 +80,15 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     """Load the model with a new adapter, and tokenise the rows where they are given."""
     libraries.quiet()
     if plan.backend == "unsloth":
-        with contextlib.redirect_stdout(None):  # its banner
+        with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
     libraries.hush()
     backend = importlib.import_module(f"hft.backends.{plan.backend}")
     prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))) if given else None
-    model, tokenizer = backend.load(loaded.recipe.model, plan)
-    if loaded.recipe.lora:
-        model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
+    with logging.aside():
+        model, tokenizer = backend.load(loaded.recipe.model, plan)
+        if loaded.recipe.lora:
+            model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
     return Opened(loaded, plan, backend, model, tokenizer, prepared)
 
 

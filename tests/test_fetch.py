@@ -131,7 +131,6 @@ DEFECTS = [
 ]
 
 
-@pytest.mark.xfail(strict=True, reason="HTTPException, ValueError and mkdir's OSError come out as tracebacks")
 @pytest.mark.parametrize(("what", "answer", "folder"), DEFECTS, ids=[what for what, *_ in DEFECTS])
 def test_whatever_goes_wrong_is_an_error_of_one_line(serve, target, what, answer, folder):
     target.write_text("older")
@@ -139,7 +138,6 @@ def test_whatever_goes_wrong_is_an_error_of_one_line(serve, target, what, answer
     assert refusal(address, target.parents[1] / folder / "new").startswith(f"could not fetch {address}: ")
 
 
-@pytest.mark.xfail(strict=True, reason="the HTTPError, which is the server's answer, is not closed")
 def test_a_refused_fetch_leaves_no_socket_open(serve, target):
     address, _ = serve(lambda to, start: send(to, 404, b"nothing here"))
     with warnings.catch_warnings(record=True, action="always") as unclosed:

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "requirements"))
-import install  # noqa: E402
+import install
 
 
 def test_a_configured_folder_is_used_and_no_index(monkeypatch):

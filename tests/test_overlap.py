@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hft import recipe_file, rows
 from hft.overlap import Overlap, grams, measure, texts
 
 QUICK = settings(deadline=None, database=None, max_examples=60)
@@ -99,19 +100,27 @@ def test_counts_never_exceed_the_rows_and_do_not_depend_on_the_order(train, eval
 
 @QUICK
 @given(ROWS)
-def test_training_on_the_held_out_rows_is_seen_in_full(rows):
-    counts = measure(rows, rows)
-    assert counts.same_row == len(rows)
-    assert counts.same_context == sum(bool(texts(one)[0]) for one in rows)
-    assert counts.same_question == sum(bool(texts(one)[1]) for one in rows)
-    assert counts.suspect == sum(bool(grams(texts(one)[0] or texts(one)[1])) for one in rows)
+def test_training_on_the_held_out_rows_is_seen_in_full(same):
+    counts = measure(same, same)
+    assert counts.same_row == len(same)
+    assert counts.same_context == sum(bool(texts(one)[0]) for one in same)
+    assert counts.same_question == sum(bool(texts(one)[1]) for one in same)
+    assert counts.suspect == sum(bool(grams(texts(one)[0] or texts(one)[1])) for one in same)
 
 
-@pytest.mark.xfail(strict=True, reason="rows whose text is in other columns all read as ('', ''), so every one is 'a training row'")
-def test_different_rows_with_columns_of_their_own_are_no_leak():
-    assert not measure([{"Problem": "1 + 1", "Solution": "2"}], [{"Problem": "2 + 2", "Solution": "4"}]).leaks
+RECIPE = """{"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 9}, "prompt": {"format": "mine.py:form"},
+"train": {"batch_size": 1, "steps": 1, "learning_rate": 0.1}, "data": {"memorise": true, "train": {"source": "jsonl", "file": "a.jsonl"},
+"evaluate": {"source": "jsonl", "file": "b.jsonl"}}}"""
+@pytest.mark.parametrize(("held", "leaks"), [("1 + 1", True), ("2 + 2", False)], ids=["same", "other"])
+def test_rows_with_columns_of_their_own_leak_where_they_are_the_same(tmp_path, monkeypatch, held, leaks):
+    monkeypatch.setenv("HFT_RECIPES", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    (tmp_path / "mine.py").write_text("def form(row, told):\n    return row['Problem'], row['Solution']\n")
+    (tmp_path / "a.jsonl").write_text('{"Problem": "1 + 1", "Solution": "2"}')
+    (tmp_path / "b.jsonl").write_text(f'{{"Problem": "{held}", "Solution": "2"}}')
+    loaded = recipe_file.load("mine")
+    assert rows.prepare(loaded, rows.read(loaded)).overlap.leaks is leaks
 
 
-@pytest.mark.xfail(strict=True, reason="white space is collapsed in contexts and questions, and not in messages")
 def test_the_same_conversation_in_other_white_space_is_the_same():
     assert measure([talk("가  나?\n", "하나")], [talk("가 나?", "하나")]).same_row == 1

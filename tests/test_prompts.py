@@ -135,7 +135,6 @@ def test_a_chat_without_a_template_says_what_to_write():
                                    "  Fix: write prompt.format: instruction or question, or use the Instruct model")
 
 
-@pytest.mark.xfail(strict=True, reason="question() takes str() and strip() of its context; these two formats do not")
 @pytest.mark.parametrize(("name", "row", "prompt"), [
     ("chat", {**ROW, "context": " \n"}, [{"role": "user", "content": "어디를 지나나?"}]),
     ("chat", {"instruction": "더하라", "input": 42, "output": 43}, [{"role": "user", "content": "42\n\n더하라"}]),

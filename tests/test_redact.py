@@ -67,7 +67,8 @@ def test_harmless_text_stays_as_it_is(text):
     assert redact.text(text) == text
 
 
-VALUES = st.text(st.characters(codec="utf-8", exclude_characters="[]\0"), min_size=8, max_size=20)
+LETTER = st.characters(codec="utf-8", exclude_characters="[]\0")
+VALUES = st.text(LETTER, min_size=8, max_size=20).filter(lambda value: len(value.strip()) >= 8)
 
 
 @QUICK
@@ -99,20 +100,17 @@ def test_the_log_and_the_terminal_get_no_secret(tmp_path, monkeypatch, capsys):
     assert [line.partition(" ")[2] for line in lines] == ["loading with [secret]", "ended by: RuntimeError('401 for [secret]')"]
 
 
-@pytest.mark.xfail(strict=True, reason="the passport is redacted as JSON, where the value is written with its escapes")
 @pytest.mark.parametrize("value", ['pass"word"1', "back\\slash1", "two\nlines1"])
 def test_a_secret_is_not_written_as_json_either(monkeypatch, value):
     monkeypatch.setenv("DB_PASSWORD", value)
     assert json.loads(redact.text(json.dumps({"address": f"db:{value}@host"}, ensure_ascii=False))) == {"address": "db:[secret]@host"}
 
 
-@pytest.mark.xfail(strict=True, reason="a value from an env file or a secret's file keeps its newline, and is looked for with it")
 def test_a_secret_with_white_space_around_it_is_found_without(monkeypatch):
     monkeypatch.setenv("HUB_TOKEN", "correct horse\n")
     assert redact.text("sent: correct horse.") == "sent: [secret]."
 
 
-@pytest.mark.xfail(strict=True, reason="gh[pousr]_ does not know GitHub's newer tokens, and \\b sees no start after an underscore")
 @pytest.mark.parametrize("token", [f"github_pat_{LETTERS}_{LETTERS}", f"my_hf_{LETTERS}"])
 def test_more_shapes_of_tokens_are_known(token):
     assert LETTERS not in redact.text(token)

@@ -15,7 +15,7 @@ from hft import recipe_file
 from hft.methods import sft
 
 SMALL = ["--set", "train.steps=6", "--set", "train.batch_size=4", "--set", "data.train.sample=40", "--set", "evaluate.rows=4",
-         "--set", "evaluate.max_new_tokens=4", "--set", "lora.rank=4", "--save-every", "2"]
+         "--set", "evaluate.max_new_tokens=4", "--set", "lora.rank=4", "--set", "model.quantization=nf4", "--save-every", "2"]
 
 
 @given(rows=st.integers(1, 50), batch=st.integers(1, 8), steps=st.integers(1, 20), seed=st.integers(0, 9))
@@ -74,7 +74,7 @@ def test_the_passport_tells_the_whole_run(whole):
     assert {v["origin"] for v in arguments.values()} == {"recipe", "plan", "hft", "library default"}
     assert arguments["learning_rate"] == {"value": 1e-3, "origin": "recipe"}
     assert arguments["per_device_train_batch_size"] == {"value": 4, "origin": "plan"}
-    assert passport["data"]["rows"]["train"] == {"read": 560, "not sampled": -520, "kept": 40}
+    assert passport["data"]["rows"]["train"] == {"read": 640, "not sampled": -600, "kept": 40}
     assert len(passport["data"]["sources"]["train"]["sha256"]) == 64
     assert passport["model"]["files"]["model.safetensors"]
     assert f"adapter {hashed}" in printed
@@ -86,17 +86,20 @@ def test_the_passport_tells_the_whole_run(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["checkpoint-2", "checkpoint-4"])
-def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, when):
+@pytest.mark.parametrize(("file", "step"), [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 4),
+                                            ("checkpoints/checkpoint-4/sealed.json", 2), ("adapter/adapter_config.json", 6)])
+def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, file, step):
+    """Killed as soon as `file` is there; the run goes on after `step`. At 2, the disk has lost what was written last."""
     _, hashed, curve, _ = whole
-    kill_at(tmp_path, f"*/checkpoints/{when}/sealed.json")
-    if when == "checkpoint-4":  # the disk lost what was written last
-        for path in newest(tmp_path).glob("checkpoints/checkpoint-4/*.safetensors"):
+    kill_at(tmp_path, f"*/{file}")
+    if step == 2:
+        for path in newest(tmp_path).glob("checkpoints/checkpoint-[456]/*.safetensors"):
             path.write_bytes(path.read_bytes()[:1000])
     done = shell("train", "quickstart", *SMALL, "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Going on after step 2 of 6." in done.stdout
-    assert ("checkpoint-4 is damaged or half-written: taking the one before it" in done.stdout) == (when == "checkpoint-4")
+    going_on = [line for line in done.stdout.splitlines() if line.startswith("Going on after step")]
+    assert going_on == ([f"Going on after step {step} of 6."] if step else [])
+    assert ("checkpoint-4 is damaged or half-written: taking the one before it" in done.stdout) == (step == 2)
     run = newest(tmp_path)
     assert (weights(run), losses(run)) == (hashed, curve)
     assert len(list(run.parent.glob("2*"))) == 1

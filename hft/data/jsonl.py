@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,12 @@ def rows(source, beside: Path) -> Iterator[dict]:
         raise HftError(f"{path} is neither .jsonl, .json nor .csv", "convert it, or rename it to what it is")
     try:
         yield from read(path)
-    except UnicodeDecodeError as problem:
-        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path.name}") from None
+    except UnicodeDecodeError:
+        try:
+            path.read_bytes().decode()  # the reader counts from the start of its own block; this counts from the file's
+        except UnicodeDecodeError as problem:
+            raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path.name}") from None
+        raise
 
 
 def read_jsonl(path: Path) -> Iterator[dict]:
@@ -30,10 +35,12 @@ def read_jsonl(path: Path) -> Iterator[dict]:
 
 def an_object(path: Path, number: int, line: str) -> dict:
     try:
-        row = json.loads(line)
+        row = json.loads(line.rstrip("\n"))
     except json.JSONDecodeError as problem:
         raise HftError(f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}",
                        "each line is one JSON object") from None
+    except (ValueError, RecursionError) as problem:  # numbers of thousands of digits, thousands of brackets
+        raise HftError(f"{path} line {number}: {problem}", "each line is one JSON object") from None
     if not isinstance(row, dict):
         raise HftError(f"{path} line {number}: a {type(row).__name__}, not an object",
                        'each line looks like {"question": ..., "answer": ...}')
@@ -55,10 +62,11 @@ def read_json(path: Path) -> Iterator[dict]:
 
 
 def read_csv(path: Path) -> Iterator[dict]:
+    csv.field_size_limit(sys.maxsize)  # passages may be longer than csv's 131,072 characters
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        for number, row in enumerate(reader, 2):
+        for row in reader:
             if None in row or None in row.values():
-                raise HftError(f"{path} row {number}: {'more' if None in row else 'fewer'} cells than the header has",
+                raise HftError(f"{path} row {reader.line_num}: {'more' if None in row else 'fewer'} cells than the header has",
                                "quote cells that hold commas")
             yield row

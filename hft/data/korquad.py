@@ -26,8 +26,8 @@ def rows(source, beside: Path) -> Iterator[dict]:
     """
     path = official(source.file, beside)
     try:
-        articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
-    except (json.JSONDecodeError, KeyError, TypeError) as problem:
+        articles = list(json.loads(path.read_text(encoding="utf-8-sig"))["data"])
+    except (ValueError, KeyError, TypeError) as problem:
         raise HftError(f"{path} is not a KorQuAD or SQuAD v1 file: {problem}",
                        'such a file is {"version": ..., "data": [...]}') from None
     for number, article in enumerate(articles):
@@ -41,16 +41,28 @@ def rows(source, beside: Path) -> Iterator[dict]:
 
 
 def questions(article: dict) -> Iterator[dict]:
+    title = article["title"]
     for paragraph in article["paragraphs"]:
         context = paragraph["context"]
         for item in paragraph["qas"]:
-            for answer in item["answers"]:
-                start = answer["answer_start"]
-                if context[start:start + len(answer["text"])] != answer["text"]:
-                    raise ValueError(f"question {item['id']}: the answer {answer['text']!r} is not at character {start}")
-            texts = [answer["text"].strip() for answer in item["answers"]]
-            yield {"id": item["id"], "title": article["title"], "context": context, "question": item["question"].strip(),
-                   "answer": texts[0], "answers": texts}
+            name = item["id"]
+            try:
+                row = one(title, context, item)
+            except (KeyError, TypeError) as problem:
+                raise ValueError(f"question {name}: lacks {problem}") from None
+            yield row
+
+
+def one(title: str, context: str, item: dict) -> dict:
+    if not item["answers"]:
+        raise ValueError(f"question {item['id']}: no answer")
+    for answer in item["answers"]:
+        start = answer["answer_start"]
+        if context[start:start + len(answer["text"])] != answer["text"]:
+            raise ValueError(f"question {item['id']}: the answer {answer['text']!r} is not at character {start}")
+    texts = [answer["text"].strip() for answer in item["answers"]]
+    return {"id": item["id"], "title": title, "context": context, "question": item["question"].strip(),
+            "answer": texts[0], "answers": texts}
 
 
 def official(file: str, beside: Path) -> Path:
