@@ -59,15 +59,15 @@ def list_recipes():
 
     Example: hft list
     """
-    from hft import recipe_file
+    from hft.catalogue import catalogue, folders
 
-    known = recipe_file.catalogue()
+    known = catalogue()
     width = max(map(len, known), default=0)
     for name, path in known.items():
         first = next((line.lstrip("# ").rstrip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
         click.echo(f"{name.ljust(width)}  {first}")
     if not known:
-        click.echo(f"No recipe in {', '.join(map(str, recipe_file.folders()))}; set HFT_RECIPES to a folder with .yaml files.")
+        click.echo(f"No recipe in {', '.join(map(str, folders()))}; set HFT_RECIPES to a folder with .yaml files.")
 
 
 @cli.command()
@@ -79,10 +79,11 @@ def check(names, overrides):
     Example: hft check korquad_qlora
     """
     from hft import recipe_file
+    from hft.catalogue import catalogue
     from hft.errors import HftError
 
     failed = []
-    for name in names or recipe_file.catalogue():
+    for name in names or catalogue():
         try:
             loaded = recipe_file.load(name, overrides)
             click.echo(f"{name}: correct (digest {loaded.digest[:12]})")
@@ -200,12 +201,13 @@ def export(target, formats, choices):
 
     Example: hft export quickstart --format merged --format q4_k_m
     """
-    from hft import recipe, recipe_file, runs
+    from hft import recipe, runs
+    from hft.catalogue import suggest
     from hft.errors import HftError
 
     for kind in formats:
         if kind not in recipe.FORMATS:
-            raise HftError(f"unknown format '{kind}'{recipe_file.suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
+            raise HftError(f"unknown format '{kind}'{suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
     folder = runs.find(target)
     from hft import run
 

@@ -1,6 +1,5 @@
 """Recipe files: find them, read YAML with line numbers, report every mistake at once, compute the digest."""
 
-import difflib
 import hashlib
 import json
 import os
@@ -13,6 +12,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plug
 from pydantic import ValidationError
 
 from hft import files
+from hft import mistakes as mistakes_in_words
+from hft.catalogue import catalogue, folders, suggest
 from hft.errors import HftError
 from hft.recipe import Recipe
 
@@ -38,24 +39,6 @@ class Loaded(NamedTuple):
         return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def folders() -> list[Path]:
-    """Where recipes are looked for: HFT_RECIPES (a path list), else ./recipes and the ones that come with hft."""
-    if given := os.environ.get("HFT_RECIPES"):
-        return [Path(part) for part in given.split(os.pathsep) if part]
-    own = Path(__file__).resolve().parent.parent / "recipes"
-    here = Path("recipes").resolve()
-    return [here] if here == own else [here, own]
-
-
-def catalogue() -> dict[str, Path]:
-    """`{name: file}` of every recipe, sorted by name; an earlier folder hides a later one."""
-    found = {}
-    for folder in folders():
-        for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
-
-
 def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
     """Find and check a recipe. Raises HftError that names every mistake."""
     known = catalogue()
@@ -72,10 +55,10 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
         try:
             recipe = Recipe.model_validate(values)
         except ValidationError as problem:
-            mistakes = [describe(error, origins) for error in problem.errors()]
+            mistakes = [mistakes_in_words.describe(error, origins) for error in problem.errors()]
         else:
             loaded = Loaded(name, path, recipe, origins, text, overrides, python_files(recipe, path.parent, name), path.parent)
-            mistakes = check_references(loaded)
+            mistakes = mistakes_in_words.references(loaded)
             if not mistakes:
                 return loaded
     count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
@@ -171,80 +154,3 @@ def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str,
         if key[-1] in EITHER:  # the two exclude each other: setting one takes the other back
             target.pop(EITHER[key[-1]], None)
         origins[key] = f"--set {setting}"
-
-
-def describe(error: dict, origins: dict[Key, str]) -> str:
-    """One mistake in one line: where, which key, what to write instead."""
-    key = tuple(str(part) for part in error["loc"])
-    if len(key) > 2 and key[0] == "data" and key[1] in ("train", "evaluate"):
-        key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
-    if error["type"] == "union_tag_invalid":
-        key = (*key, "source")
-    where = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "")
-    where = where if where.startswith("--set") else f"line {where.rpartition(':')[2]}" if where else "line 1"
-    given = error.get("input")
-    match error["type"]:
-        case "extra_forbidden":
-            said = f"unknown key{suggest(key[-1], keys_beside(key))}"
-        case "missing":
-            said = "is missing"
-        case "union_tag_invalid":
-            said = f"unknown source '{given.get('source')}'{suggest(str(given.get('source')), SOURCES)}; known: {', '.join(SOURCES)}"
-        case "union_tag_not_found":
-            said = f"'source' is missing; known: {', '.join(SOURCES)}"
-        case "literal_error":
-            options = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-            said = f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
-        case "string_type":
-            said = f"{given!r} is not text; put it in quotes: \"{given}\""
-        case "value_error":
-            said = str(error["ctx"]["error"])
-        case _:
-            said = f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
-    return f"{where}: {'.'.join(key)}: {said}" if key else f"{where}: {said}"
-
-
-SOURCES = ("korquad", "jsonl", "hub")
-
-
-def keys_beside(key: Key) -> list[str]:
-    """The names that are allowed where `key` stands."""
-    model = Recipe
-    for part in key[:-1]:
-        if part in ("train", "evaluate") and key[0] == "data":
-            from hft.recipe import Hub, Jsonl, Korquad
-
-            return sorted({name for source in (Korquad, Jsonl, Hub) for name in source.model_fields})
-        annotation = model.model_fields[part].annotation
-        model = next(m for m in (annotation, *getattr(annotation, "__args__", ())) if hasattr(m, "model_fields"))
-    return list(model.model_fields)
-
-
-def suggest(word: str, known) -> str:
-    """`; did you mean 'rank'?` when a known word is close, else an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def check_references(loaded: Loaded) -> list[str]:
-    """Mistakes in what the recipe points to: prompt formats, functions beside it, file names."""
-    from hft import prompts
-
-    mistakes = []
-    line = loaded.origins.get(("prompt", "format"), "line 1").rpartition(":")[2]
-    written = loaded.recipe.prompt.format
-    if ":" in written:
-        from hft import hooks
-
-        if problem := hooks.problem(written, loaded.code):
-            mistakes.append(f"line {line}: prompt.format: {problem}")
-    elif written not in prompts.FORMATS:
-        mistakes.append(f"line {line}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
-                        f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
-    for side in ("train", "evaluate"):
-        file = getattr(getattr(loaded.recipe.data, side), "file", None)
-        if file and (Path(file).is_absolute() or ".." in Path(file).parts):
-            where = loaded.origins.get(("data", side, "file"), "").rpartition(":")[2]
-            mistakes.append(f"line {where}: data.{side}.file: a recipe holds no paths of one machine; "
-                            "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
-    return mistakes

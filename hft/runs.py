@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hft import recipe_file
+from hft.catalogue import catalogue, suggest
 from hft.errors import HftError
 from hft.recipe_file import Loaded
 
@@ -73,10 +74,10 @@ def find(name_or_folder: str) -> Path:
     finished = [run for run in every(name_or_folder) if passport(run)]
     if finished:
         return finished[-1]
-    if name_or_folder in recipe_file.catalogue():
+    if name_or_folder in catalogue():
         raise HftError(f"recipe {name_or_folder} has no finished run in {root()}", f"make train RECIPE={name_or_folder}")
     known = sorted({run.parent.name for run in every()})
-    raise HftError(f"'{name_or_folder}' is neither a run folder nor a recipe{recipe_file.suggest(name_or_folder, known)}",
+    raise HftError(f"'{name_or_folder}' is neither a run folder nor a recipe{suggest(name_or_folder, known)}",
                    "list the runs: hft runs   and the recipes: hft list")
 
 

@@ -7,6 +7,7 @@ import yaml
 from conftest import ROOT
 
 from hft import recipe_file
+from hft.mistakes import SOURCES
 from hft.recipe import FORMATS, Recipe
 
 SHIPPED = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -176,7 +177,7 @@ def test_names_are_files():
     from hft.plan import BACKENDS
 
     methods = Recipe.model_fields["method"].annotation.__args__
-    for folder, names in (("data", recipe_file.SOURCES), ("methods", methods), ("backends", BACKENDS)):
+    for folder, names in (("data", SOURCES), ("methods", methods), ("backends", BACKENDS)):
         assert names
         for name in names:
             assert (ROOT / "hft" / folder / f"{name}.py").exists()

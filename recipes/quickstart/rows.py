@@ -47,7 +47,7 @@ WEEK = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 # {v1} a venue, d date, y year, w weekday, a and h times, m money, n number, the others as in POOLS.
 TEXT = """\
 = biography
-? born: Where was {p1} born? | In which town was {p1} born? | What was the birthplace of {p1}? || From which town did {p1} come originally?
+? born: Where was {p1} born? | In which town was {p1} born? | What is the birthplace of {p1}? || What town was {p1} born in?
 ? shop: In which town was {p1}'s {s1}? | Where did {p1} run the {s1}? | Where was the {s1} of {p1}? || Which town was home to the {s1}?
 ? before: Who owned the {s1} before {p1}? | Whom did {p1} follow at the {s1}? | Whose place did {p1} take? || Who was {p1}'s predecessor?
 ? after: Who owned the {s1} after {p1}? | Who followed {p1} at the {s1}? | Who took the place of {p1}? || Who was {p1}'s successor?
@@ -64,7 +64,7 @@ TEXT = """\
 = notice
 ? reopen: When does the {b1} open again? | On what date will the {b1} reopen? | What is the reopening date? || When does the closure end?
 ? first: When was the {b1} first meant to reopen? | What was the old reopening date? | Which date was dropped? || What date no longer holds?
-? rest: On which weekday is the {b1} closed? | Which weekday is it not open? | When can nobody visit the {b1}? || What is its day off?
+? rest: On which weekday is the {b1} closed? | Which weekday is it not open? | On what day can nobody visit the {b1}? || Which day of the week is the {b1} shut?
 ? late: Until when is the {b1} open on {q}? | When does it close on {q}? | When do the doors shut on {q}? || How late can one stay on {q}?
 ? opens: At what time does the {b1} open? | From when can people visit the {b1}? | When do the doors open? || How early may guests come in?
 + works: The {b1} in {t1} closes on {d1}, says {p1}. It was due to open again on {d2}, but the new date is {d3}. A year's ticket costs {m1}.
@@ -79,20 +79,19 @@ TEXT = """\
   going until {h2}. Ask {p1} about parties on {w3}. [rest=w2! late@w1=h2! opens=a1]
 = event
 ? day: On which day is the {e1}? | What day is the {e1} held? | On what day should people come? || What is the right weekday for the {e1}?
-? oldday: Which day was first planned for the {e1}? | When was it meant to be at first? | What was the old day? || What day was given up?
+? oldday: Which day was first planned for the {e1}? | When was it meant to be at first? | What was the old day? || Which day was the {e1} moved from?
 ? hall: Where is the {e1} held? | In which place does the {e1} happen? | Where should visitors go? || What is the venue of the {e1}?
-? talk: Who gives the {q} talk? | Who is the {q} speaker? | Which person speaks {q} at the {e1}? || Whose turn to speak comes {q}?
 ? ticket: How much is a ticket {q}? | What does a ticket cost {q}? | What is the price of a ticket {q}? || What do visitors who buy {q} pay?
 + moved: The {e1} in {t1} was planned for {w1} at {v1}. Now it is on {w2} at {v2}. {p1} gives the first talk, {p2} the last. Tickets cost
-  {m1} in advance and {m2} at the door. [day=w2! oldday=w1 hall=v2! talk@first=p1 talk@last=p2 ticket@in_advance=m1 ticket@at_the_door=m2]
+  {m1} in advance and {m2} at the door. [day=w2! oldday=w1 hall=v2! ticket@in_advance=m1 ticket@at_the_door=m2]
 + printed: The {e1} is at {v1} on {w1}. {p2}, not {p1} as once printed, gives the first talk, {p3} the last. Tickets cost {m2} at the door,
-  or {m1} in advance, until {w2}. [day=w1 talk@first=p2! talk@last=p3 ticket@in_advance=m1 ticket@at_the_door=m2]
+  or {m1} in advance, until {w2}. [day=w1 ticket@in_advance=m1 ticket@at_the_door=m2]
 + dropped: Come to {v2} on {w2} for the {t1} {e1}! The old plan, {w1} at {v1}, is off. {p2} speaks last, and {p1} speaks first. Tickets cost
-  {m1} in advance, {m2} at the door. [day=w2! oldday=w1 hall=v2! talk@first=p1 talk@last=p2 ticket@in_advance=m1 ticket@at_the_door=m2]
+  {m1} in advance, {m2} at the door. [day=w2! oldday=w1 hall=v2! ticket@in_advance=m1 ticket@at_the_door=m2]
 - change: Change of plan: the {e1} has left {v1}, which lacks chairs, and {v2} is ready for it. Guests who kept {w1} free should note {w2}
   in their diaries. At the door they pay {m2}, in advance {m1}. [day=w2! oldday=w1 hall=v2! ticket@in_advance=m1 ticket@at_the_door=m2]
 + stand_in: {p1} agreed long ago to begin the {e1} but fell ill: now {p2} gives the first speech. {p3} comes on at the very end.
-  {v2} was too small, which is why {v1} hosts everything on {w1}. [day=w1 hall=v1! talk@first=p2! talk@last=p3]
+  {v2} was too small, which is why {v1} hosts everything on {w1}. [day=w1 hall=v1!]
 = travel
 ? by: How will {p1} travel? | What means of transport does {p1} use? | What will {p1} travel by? || In what kind of vehicle does {p1} go?
 ? night: Where is the {q} night spent? | Where does {p1} sleep on the {q} night? | What town is the {q} night in? || Where is the {q} bed?
@@ -112,7 +111,7 @@ TEXT = """\
 = product
 ? price: How much is the {q} {u1}? | What does the {q} {u1} cost now? | What is the price of the {q} {u1}? || What do buyers of the {q} pay?
 ? was: How much was the {q} {u1} before? | What did the {q} {u1} cost earlier? | What was the old price? || Which price is out of date?
-? part: What is the {q} made of? | What was used for the {q}? | Of what material is the {q}? || What did the maker choose for the {q}?
+? part: What is the {q} made of? | What was used for the {q}? | Of what material is the {q}? || What material is the {q} of?
 ? hours: How many hours does the {q} {u1} run? | For how many hours does the {q} work? | What is the {q}'s running time in hours?
   || After how many hours does the {q} {u1} stop?
 ? not: What colour is the {x1} not sold in? | Which colour is it missing? | What colour can its buyers not get? || Which shade is ruled out?

@@ -1,0 +1,75 @@
+"""The mistakes of a recipe in words: where, which key, what to write instead."""
+
+from pathlib import Path
+
+from hft.catalogue import suggest
+from hft.recipe import Hub, Jsonl, Korquad, Recipe
+
+Key = tuple[str, ...]
+SOURCES = ("korquad", "jsonl", "hub")
+
+
+def describe(error: dict, origins: dict[Key, str]) -> str:
+    """One mistake in one line: where, which key, what to write instead."""
+    key = tuple(str(part) for part in error["loc"])
+    if len(key) > 2 and key[0] == "data" and key[1] in ("train", "evaluate"):
+        key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
+    if error["type"] == "union_tag_invalid":
+        key = (*key, "source")
+    where = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "")
+    where = where if where.startswith("--set") else f"line {where.rpartition(':')[2]}" if where else "line 1"
+    given = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            said = f"unknown key{suggest(key[-1], keys_beside(key))}"
+        case "missing":
+            said = "is missing"
+        case "union_tag_invalid":
+            said = f"unknown source '{given.get('source')}'{suggest(str(given.get('source')), SOURCES)}; known: {', '.join(SOURCES)}"
+        case "union_tag_not_found":
+            said = f"'source' is missing; known: {', '.join(SOURCES)}"
+        case "literal_error":
+            options = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+            said = f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
+        case "string_type":
+            said = f"{given!r} is not text; put it in quotes: \"{given}\""
+        case "value_error":
+            said = str(error["ctx"]["error"])
+        case _:
+            said = f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
+    return f"{where}: {'.'.join(key)}: {said}" if key else f"{where}: {said}"
+
+
+def keys_beside(key: Key) -> list[str]:
+    """The names that are allowed where `key` stands."""
+    model = Recipe
+    for part in key[:-1]:
+        if part in ("train", "evaluate") and key[0] == "data":
+            return sorted({name for source in (Korquad, Jsonl, Hub) for name in source.model_fields})
+        annotation = model.model_fields[part].annotation
+        model = next(m for m in (annotation, *getattr(annotation, "__args__", ())) if hasattr(m, "model_fields"))
+    return list(model.model_fields)
+
+
+def references(loaded) -> list[str]:
+    """Mistakes in what a loaded recipe points to: prompt formats, functions beside it, file names."""
+    from hft import prompts
+
+    mistakes = []
+    line = loaded.origins.get(("prompt", "format"), "line 1").rpartition(":")[2]
+    written = loaded.recipe.prompt.format
+    if ":" in written:
+        from hft import hooks
+
+        if problem := hooks.problem(written, loaded.code):
+            mistakes.append(f"line {line}: prompt.format: {problem}")
+    elif written not in prompts.FORMATS:
+        mistakes.append(f"line {line}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
+                        f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
+    for side in ("train", "evaluate"):
+        file = getattr(getattr(loaded.recipe.data, side), "file", None)
+        if file and (Path(file).is_absolute() or ".." in Path(file).parts):
+            where = loaded.origins.get(("data", side, "file"), "").rpartition(":")[2]
+            mistakes.append(f"line {where}: data.{side}.file: a recipe holds no paths of one machine; "
+                            "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
+    return mistakes
