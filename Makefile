@@ -21,7 +21,7 @@ endif
 ifeq ($(LOCK),cuda)
 # xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.
 CALLERS_LIBRARIES := $(LD_LIBRARY_PATH)
-export LD_LIBRARY_PATH = $(shell ls -d $(CURDIR)/.venv/lib/python3*/site-packages/nvidia/cuda_runtime/lib 2>/dev/null):$(CALLERS_LIBRARIES)
+export LD_LIBRARY_PATH = $(shell ls -d "$(CURDIR)"/.venv/lib/python3*/site-packages/nvidia/cuda_runtime/lib 2>/dev/null)$(CALLERS_LIBRARIES:%=:%)
 endif
 QUANT ?= q4_k_m
 
@@ -63,6 +63,9 @@ export: recipe-given $(READY) ## other formats: make export RECIPE=quickstart FO
 .PHONY: generate
 generate: recipe-given $(READY) ## base and trained side by side: make generate RECIPE=quickstart PROMPT="Who ...?" CONTEXT="..."
 	@$(HFT) generate $(RECIPE) --prompt "$$PROMPT" --context "$$CONTEXT" $(ARGS)
+# As typed: make would read the $ of "$100" as a variable.
+override PROMPT := $(value PROMPT)
+override CONTEXT := $(value CONTEXT)
 export PROMPT CONTEXT
 
 .PHONY: prepare

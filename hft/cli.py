@@ -64,7 +64,8 @@ def list_recipes():
     known = catalogue()
     width = max(map(len, known), default=0)
     for name, path in known.items():
-        first = next((line.lstrip("# ").rstrip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        first = next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
         click.echo(f"{name.ljust(width)}  {first}")
     if not known:
         click.echo(f"No recipe in {', '.join(map(str, folders()))}; set HFT_RECIPES to a folder with .yaml files.")
@@ -185,6 +186,8 @@ def evaluate(target, overrides, choices, predictions):
         return
     from hft import runs
 
+    if overrides:
+        raise click.UsageError("--set belongs to --predictions; a finished run keeps its recipe")
     folder = runs.find(target)
     from hft import run
 
@@ -195,8 +198,9 @@ def evaluate(target, overrides, choices, predictions):
 @click.argument("target", metavar="NAME|RUN")
 @click.option("--format", "formats", multiple=True, required=True,
               help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
+@click.option("--max-drop", type=click.FloatRange(0, 100), help="Points of exact match an export may lose. [default: the recipe's]")
 @machine_choices
-def export(target, formats, choices):
+def export(target, formats, max_drop, choices):
     """Export a finished run, ask the export the held-out questions, and compare.
 
     Example: hft export quickstart --format merged --format q4_k_m
@@ -211,7 +215,7 @@ def export(target, formats, choices):
     folder = runs.find(target)
     from hft import run
 
-    run.export_run(folder, list(formats), choices)
+    run.export_run(folder, list(formats), choices, max_drop)
 
 
 @cli.command()

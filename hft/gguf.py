@@ -26,7 +26,7 @@ def convert(merged: Path, target: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(source / "gguf-py"), "NO_LOCAL_GGUF": ""}
     draft = target.with_name(f".{target.name}.tmp")
     llamacpp.run([sys.executable, str(source / "convert_hf_to_gguf.py"), str(merged), "--outfile", str(draft), "--outtype", "bf16"],
-                 "converting to GGUF", "llama.cpp may not know this architecture yet; the message above names it", environment)
+                 "converting to GGUF", "llama.cpp may not know this architecture yet; the message above names it", environment, draft)
     draft.replace(target)
 
 
@@ -34,7 +34,7 @@ def quantize(source: Path, target: Path, kind: str) -> None:
     """Write `source` with the weights in llama-quantize's type `kind`."""
     draft = target.with_name(f".{target.name}.tmp")
     llamacpp.run([str(llamacpp.home() / "bin" / "llama-quantize"), str(source), str(draft), kind, str(machine.cores())],
-                 f"quantising to {kind}", "read the message above")
+                 f"quantising to {kind}", "read the message above", draft=draft)
     draft.replace(target)
 
 
@@ -52,7 +52,7 @@ def check_tokenizer(path: Path, tokenizer) -> None:
         raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
 
 
-def ask(path: Path, prompts: list[Tokens], bos: str | None, max_new_tokens: int, max_tokens: int) -> list[str]:
+def ask(path: Path, prompts: list[Tokens], chat: bool, max_new_tokens: int, max_tokens: int) -> list[str]:
     """Answer every prompt greedily with llama-server; returns the texts without outer white space.
 
     Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
@@ -60,13 +60,14 @@ def ask(path: Path, prompts: list[Tokens], bos: str | None, max_new_tokens: int,
     context = SLOTS * (max_tokens + max_new_tokens + 8)
     with server(path, context) as address, progress.bar(f"asking {path.name}", len(prompts)) as shown:
         for tokens in prompts[:20]:
-            seen = post(address, "tokenize", {"content": without(tokens.prompt, bos), "add_special": True, "parse_special": True})["tokens"]
+            text = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}  # a chat brings its first token as text
+            seen = post(address, "tokenize", text)["tokens"]
             if seen != tokens.prompt_ids:
                 raise HftError(f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
                                "llama.cpp reads this tokenizer differently: do not use the file; report this model")
 
         def answer(tokens: Tokens) -> str:
-            body = {"prompt": without(tokens.prompt, bos), "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
+            body = {"prompt": tokens.prompt_ids, "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
             return post(address, "completion", body)["content"].strip()
 
         answers = []
@@ -75,11 +76,6 @@ def ask(path: Path, prompts: list[Tokens], bos: str | None, max_new_tokens: int,
                 answers.append(text)
                 shown.advance(len(answers))
     return answers
-
-
-def without(prompt: str, bos: str | None) -> str:
-    """A chat prompt brings its own first token as text, and the server adds one too."""
-    return prompt.removeprefix(bos) if bos else prompt
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+from hft import prompts
 from hft.errors import HftError
 
 
@@ -33,6 +34,14 @@ def load(written: str, folder: Path) -> Callable:
     file, _, name = written.partition(":")
     path = folder / file
     spec = importlib.util.spec_from_file_location(f"hft_recipe_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)  # kept out of sys.modules: datasets then caches by its code, not its name
-    spec.loader.exec_module(module)
+    module = importlib.util.module_from_spec(spec)  # kept out of sys.modules: two recipes may use one name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise HftError(f"{file} cannot be imported: {type(error).__name__}: {error}", f"try: python {path}") from error
     return getattr(module, name)
+
+
+def form(written: str, folder: Path) -> Callable:
+    """The prompt format that a recipe names: a built-in one, or a function beside the recipe."""
+    return load(written, folder) if ":" in written else prompts.FORMATS[written]

@@ -89,9 +89,11 @@ def compile_in(source: Path, folder: Path) -> None:
         raise HftError("building llama.cpp failed:\n" + "".join(output[-15:]), "the first error above names the reason")
 
 
-def run(command: list[str], what: str, fix: str, environment: dict | None = None) -> str:
-    """Run a tool and return its output. Raises HftError with the end of the output when it fails."""
+def run(command: list[str], what: str, fix: str, environment: dict | None = None, draft: Path | None = None) -> str:
+    """Run a tool and return its output. Raises HftError with the end of the output when it fails, and removes its draft."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode:
+        if draft:
+            draft.unlink(missing_ok=True)
         raise HftError(f"{what} failed (exit {done.returncode}):\n{done.stdout[-3000:].strip()}", fix)
     return done.stdout

@@ -1,29 +1,34 @@
 """Merge an adapter into 16-bit weights."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from hft.plan import Plan
 from hft.recipe import Model
 
 
-def merge(spec: Model, adapter: Path, plan: Plan, target: Path) -> None:
-    """Write base + adapter as a 16-bit (bfloat16) Hugging Face folder, atomically.
+def merge(spec: Model, trained: Path, plan: Plan, target: Path) -> None:
+    """Write base + adapter (or a model whose weights were all trained) as a 16-bit (bfloat16) Hugging Face folder, atomically.
 
     A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter corrects the
     quantised weights, and on the original it answers worse (measured: 12 of 20 against 20 of 20).
-    The sum is computed in float32 and rounded once.
+    On the CPU: a card that trains a model in 4 bits need not hold it in 16. The sum is computed in float32 and rounded once.
     """
     import torch
     from peft import PeftModel
 
     from hft.backends import plain
 
-    model, tokenizer = plain.load(spec, plan)
-    if getattr(model, "is_quantized", False):
-        model = model.dequantize()
-        drop_quantization(model)
-    model = PeftModel.from_pretrained(model.to(torch.float32), adapter).merge_and_unload()
+    here = replace(plan, device="cpu")
+    if (trained / "adapter_config.json").exists():
+        model, tokenizer = plain.load(spec, here)
+        if getattr(model, "is_quantized", False):
+            model = model.dequantize()
+            drop_quantization(model)
+        model = PeftModel.from_pretrained(model, trained).merge_and_unload()
+    else:
+        model, tokenizer = plain.load(spec.model_copy(update={"name": str(trained)}), here)
     draft = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(draft)

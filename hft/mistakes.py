@@ -16,8 +16,7 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
         key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
     if error["type"] == "union_tag_invalid":
         key = (*key, "source")
-    where = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "")
-    where = where if where.startswith("--set") else f"line {where.rpartition(':')[2]}" if where else "line 1"
+    where = place(key, origins)
     given = error.get("input")
     match error["type"]:
         case "extra_forbidden":
@@ -40,6 +39,12 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
     return f"{where}: {'.'.join(key)}: {said}" if key else f"{where}: {said}"
 
 
+def place(key: Key, origins: dict[Key, str]) -> str:
+    """Where a value, or the nearest section around it, was written: `line 7`, or the --set option."""
+    written = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), "recipe:1")
+    return written if written.startswith("--set") else f"line {written.rpartition(':')[2]}"
+
+
 def keys_beside(key: Key) -> list[str]:
     """The names that are allowed where `key` stands."""
     model = Recipe
@@ -56,20 +61,20 @@ def references(loaded) -> list[str]:
     from hft import prompts
 
     mistakes = []
-    line = loaded.origins.get(("prompt", "format"), "line 1").rpartition(":")[2]
+    where = place(("prompt", "format"), loaded.origins)
     written = loaded.recipe.prompt.format
     if ":" in written:
         from hft import hooks
 
         if problem := hooks.problem(written, loaded.code):
-            mistakes.append(f"line {line}: prompt.format: {problem}")
+            mistakes.append(f"{where}: prompt.format: {problem}")
     elif written not in prompts.FORMATS:
-        mistakes.append(f"line {line}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
+        mistakes.append(f"{where}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
                         f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
     for side in ("train", "evaluate"):
         file = getattr(getattr(loaded.recipe.data, side), "file", None)
         if file and (Path(file).is_absolute() or ".." in Path(file).parts):
-            where = loaded.origins.get(("data", side, "file"), "").rpartition(":")[2]
-            mistakes.append(f"line {where}: data.{side}.file: a recipe holds no paths of one machine; "
+            where = place(("data", side, "file"), loaded.origins)
+            mistakes.append(f"{where}: data.{side}.file: a recipe holds no paths of one machine; "
                             "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
     return mistakes

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hft import embedded, files
+from hft.errors import HftError
 from hft.recipe import Model
 
 
@@ -21,16 +22,23 @@ def resolve(model: Model) -> Source:
         gguf = embedded.gguf_in_package(model.name.removeprefix("pypi:"), model.revision)
         return Source(str(embedded.to_folder(gguf)), None)
     if model.name.endswith(".gguf"):
+        if not Path(model.name).is_file():
+            raise HftError(f"there is no file {model.name}", "name an existing .gguf file, a folder, or a model on the Hub")
         return Source(str(embedded.to_folder(Path(model.name))), None)
     return Source(model.name, None if Path(model.name).is_dir() else model.revision)
 
 
 def tokenizer(source: Source):
-    """The model's tokenizer, padding on the left and with a padding token."""
+    """The model's tokenizer, padding on the left and with a padding token. Raises HftError when it cannot be had."""
     from transformers import AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(source.name, revision=source.revision)
-    return ready(loaded)
+    try:
+        return ready(AutoTokenizer.from_pretrained(source.name, revision=source.revision))
+    except (OSError, ValueError) as problem:  # missing, gated, misspelt, or not in the cache while offline
+        where = f"{source.name}@{source.revision}" if source.revision else source.name
+        raise HftError(f"the model {where} cannot be had: {str(problem).strip().splitlines()[0]}",
+                       "check name and revision; a gated or private one needs its licence accepted and HF_TOKEN set; "
+                       "offline it must be in the cache (HF_HOME)") from problem
 
 
 def ready(tokenizer):

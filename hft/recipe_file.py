@@ -47,7 +47,10 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
         raise HftError(f"no recipe '{name}' in {looked}{suggest(name, known)}",
                        f"choose one of: {' '.join(known) or '(none found; set HFT_RECIPES)'}")
     path = known[name]
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path}") from None
     mistakes, values, lines = read(text)
     origins = {key: f"{path.name}:{line}" for key, line in lines.items()}
     apply_overrides(values, origins, overrides, mistakes)

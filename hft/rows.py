@@ -1,5 +1,6 @@
 """Rows from a recipe's sources to tokenised samples: filters, counts, splits. Nothing is dropped without being counted."""
 
+import hashlib
 import importlib
 import random
 from pathlib import Path
@@ -77,7 +78,7 @@ def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
 
 def compared(one: Sample) -> dict:
     """What is looked at for overlap: the row, or its prompt where a recipe's own format reads other columns."""
-    return one.row if any(texts(one.row)) else {"question": str(one.prompt)}
+    return one.row if any(texts(one.row)) else {"question": str(one.prompt), "compare_whole": True}
 
 
 def describe(counts: dict[str, int]) -> str:
@@ -91,7 +92,7 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
     count = counts[side] = {"read": 0}
     written = loaded.recipe.prompt.format
     told = loaded.recipe.prompt.instruction
-    form = hooks.load(written, loaded.code) if ":" in written else prompts.FORMATS[written]
+    form = hooks.form(written, loaded.code)
     kept, seen = [], set()
     for number, row in enumerate(reader.rows(source, beside), 1):
         if source.first and number > source.first:
@@ -100,11 +101,14 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         row = {**row, **rename(row, source, side, number)}
         try:
             prompt, answer = form(row, told)
-        except (KeyError, TypeError, ValueError) as problem:
-            said = problem.args[0] if problem.args else problem
+        except Exception as problem:  # the recipe's own function may raise anything
+            said = problem.args[0] if isinstance(problem, KeyError) else f"{type(problem).__name__}: {problem}"
             raise HftError(f"{data.locate(source, beside)}, row {number}: the format '{written}' wants {said}",
                            f"map the column in the recipe: data.{side}.columns: {{answer: YOUR_COLUMN}}") from None
-        if not prompt or not str(answer).strip():
+        if not isinstance(prompt, str | list) or not isinstance(answer, str):
+            raise HftError(f"{data.locate(source, beside)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
+                           f"{type(answer).__name__}", "a format returns (prompt, answer), two texts")
+        if not prompt or not answer.strip():
             count["empty"] = count.get("empty", 0) - 1
             continue
         key = (str(prompt), answer)
@@ -113,7 +117,7 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
             continue
         seen.add(key)
         given = row.get("answers")
-        answers = [answer, *(a for a in given if a != answer)] if isinstance(given, list) else [answer]
+        answers = [answer, *(str(a) for a in given if a != answer)] if isinstance(given, list) else [answer]
         name = row.get("id")
         kept.append(Sample(str(number if name is None else name), row, prompt, answers, None))
     return kept
@@ -142,11 +146,12 @@ def short_enough(samples: list[Sample], limit: int, tokenizer, count: dict, side
     return kept
 
 
-def sample(samples: list, wanted: int | None, seed: int, count: dict | None) -> list:
-    """A seeded sample in the rows' own order."""
+def sample(samples: list[Sample], wanted: int | None, seed: int, count: dict | None) -> list:
+    """A seeded sample in the rows' own order: those whose hashed id comes first, so that a filter before it does not reshuffle it."""
     if not wanted or wanted >= len(samples):
         return samples
-    chosen = sorted(random.Random(seed).sample(range(len(samples)), wanted))
+    ranks = {i: hashlib.sha256(f"{seed} {one.id}".encode()).digest() for i, one in enumerate(samples)}
+    chosen = sorted(sorted(ranks, key=ranks.get)[:wanted])
     count["not sampled"] = count.get("not sampled", 0) + wanted - len(samples)
     return [samples[i] for i in chosen]
 

@@ -1,12 +1,13 @@
 """The pipeline, on one page: a checked recipe becomes a run folder with a passport."""
 
 import importlib
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import evaluate, export, files, libraries, lora, models, passport, recipe_file, rows, runs
+from hft import evaluate, export, files, hooks, libraries, lora, models, passport, recipe_file, rows, runs
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
@@ -29,11 +30,16 @@ class Opened(NamedTuple):
 
 def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False) -> Path | None:
     """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
+    libraries.quiet()
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
-    plan = plans.make(loaded.recipe, sft.steps(loaded.recipe, len(given.train)), **choices)
+    steps = sft.steps(loaded.recipe, len(given.train))
+    plan = plans.make(loaded.recipe, steps, **choices)
     if dry_run:
         return show_dry_run(loaded, plan, given, max_steps)
-    run = (runs.to_resume(loaded) if resume else None) or runs.start(loaded)
+    unfinished = runs.to_resume(loaded) if resume else None
+    run = unfinished or runs.start(loaded)
+    if unfinished and (run / "plan.json").exists():
+        plan = plans.make(loaded.recipe, steps, **plans.kept(run / "plan.json", choices))
     with runs.lock(run), logging.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
@@ -41,6 +47,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         opened = open_model(loaded, plan, given)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(opened.prepared))
+        data_facts = passport.same_data(run, loaded, opened.prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("load")
         ask(run, opened, "base")
@@ -53,15 +60,17 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         if opened.prepared.evaluate:
             answers = evaluate.kept(run)
             say(evaluate.table({name: evaluate.summary(answers[name]) for name in ("base", after)}))
-        if loaded.recipe.export.formats:
-            export.export(run, loaded, plan, opened.prepared.evaluate, loaded.recipe.export.formats)
-            clock.lap("export")
-        passport.write(run, loaded, plan, opened.prepared, training, clock.seconds)
+        passport.write(run, loaded, plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
-        weights = next(iter(sorted(export.trained(run).glob("*.safetensors"))))
         say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}")
-        say(f"{after} {files.sha256(weights)}")
+        for weights in sorted(export.trained(run).glob("*.safetensors")):
+            say(f"{after} {files.sha256(weights)}")
+        if loaded.recipe.export.formats:  # the run is finished already: an export that fails can be made again
+            samples = opened.prepared.evaluate
+            del opened
+            free_memory()
+            export_and_record(run, loaded, plan, samples, loaded.recipe.export.formats)
     return run
 
 
@@ -79,6 +88,7 @@ class Clock:
 def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     """Load the model with a new adapter, and tokenise the rows where they are given."""
     libraries.quiet()
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if plan.device == "cuda" else "")  # one GPU, or none, before torch looks
     if plan.backend == "unsloth":
         with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
@@ -112,9 +122,28 @@ def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     opened.model.save_pretrained(draft)
     opened.tokenizer.save_pretrained(draft)
     tidy(draft)
+    if stale(draft, target):
+        for old in (*run.glob(f"answers/{name}.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
     return training
+
+
+def stale(new: Path, old: Path) -> bool:
+    """True when other weights stand where the new ones go: what was asked or made of them is void."""
+    return old.exists() and any(files.sha256(path) != files.sha256(old / path.name) for path in new.glob("*.safetensors"))
+
+
+def free_memory() -> None:
+    """Give back what the trained model took before an export loads it again."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def tidy(adapter: Path) -> None:
@@ -162,38 +191,52 @@ def reevaluate(run: Path, choices: dict) -> str:
         raise HftError(f"{run}: the recipe has no held-out rows", "add data.evaluate or data.held_out to it")
     column = "adapter" if opened.loaded.recipe.lora else "model"
     with runs.lock(run), logging.to(run / "log.txt"):
+        passport.same_data(run, opened.loaded, opened.prepared)
         ask(run, opened, column, again=True)
         passport.update_artefacts(run)
     return evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items()})
 
 
-def export_run(run: Path, formats: list[str], choices: dict) -> None:
-    """Export a finished run and bring its passport up to date, also when an export loses too much."""
+def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | None) -> None:
+    """Export a finished run; `max_drop` replaces the recipe's limit."""
     loaded = recipe_file.load_run(run)
+    if max_drop is not None:
+        limit = loaded.recipe.export.model_copy(update={"max_drop": max_drop})
+        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"export": limit}))
     plan = plans.make(loaded.recipe, **choices)
     given = rows.read(loaded)
     libraries.quiet()
     libraries.hush()
     with runs.lock(run), logging.to(run / "log.txt"):
-        samples = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))).evaluate
-        try:
-            made = export.export(run, loaded, plan, samples, formats)
-        finally:
-            passport.update_artefacts(run)
-        for path in made:
-            size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir())) / 1e6
-            say(f"{path}  {size:,.0f} MB")
+        prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
+        passport.same_data(run, loaded, prepared)
+        export_and_record(run, loaded, plan, prepared.evaluate, formats)
+
+
+def export_and_record(run: Path, loaded: Loaded, plan: Plan, samples: list, formats: list[str]) -> None:
+    """Export, and bring the passport up to date also when an export loses too much."""
+    try:
+        made = export.export(run, loaded, plan, samples, formats)
+    finally:
+        passport.update_artefacts(run)
+    for path in made:
+        size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir())) / 1e6
+        say(f"{path}  {size:,.0f} MB")
 
 
 def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | None, choices: dict) -> str:
     """One prompt, in the recipe's format, answered by the base model and by the trained one."""
-    from hft import hooks, prompts
+    from hft import prompts
 
     opened = open_run(run, choices, with_rows=False)
     recipe = opened.loaded.recipe
-    form = hooks.load(recipe.prompt.format, opened.loaded.code) if ":" in recipe.prompt.format else prompts.FORMATS[recipe.prompt.format]
+    form = hooks.form(recipe.prompt.format, opened.loaded.code)
     row = {"question": prompt, "instruction": prompt, "context": context, "input": context, "answer": "", "output": ""}
-    ids = prompts.encode(form(row, recipe.prompt.instruction)[0], "", opened.tokenizer).prompt_ids
+    try:
+        text = form(row, recipe.prompt.instruction)[0]
+    except KeyError as column:  # a format of the recipe's own: its one column is the prompt
+        text = form({**row, column.args[0]: prompt}, recipe.prompt.instruction)[0]
+    ids = prompts.encode(text, "", opened.tokenizer).prompt_ids
     limit = max_new_tokens or recipe.evaluate.max_new_tokens
 
     def answer(what):

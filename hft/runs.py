@@ -22,7 +22,8 @@ def root() -> Path:
 
 def every(name: str | None = None) -> list[Path]:
     """All run folders (of one recipe), oldest first."""
-    return sorted((p for p in root().glob(f"{name or '*'}/*-*") if p.is_dir() and not p.is_symlink()), key=lambda p: p.name)
+    found = (p for p in root().glob("*/*-*") if p.is_dir() and not p.is_symlink() and name in (None, p.parent.name))
+    return sorted(found, key=lambda p: p.name)
 
 
 def passport(run: Path) -> dict | None:

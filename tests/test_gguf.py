@@ -8,6 +8,8 @@ from hft import gguf
 from hft.errors import HftError
 from hft.prompts import Tokens
 
+START = 60  # the token "<" that this server puts in front of texts, as models with a start token do
+
 
 @pytest.fixture
 def server(monkeypatch):
@@ -17,7 +19,9 @@ def server(monkeypatch):
         yield "address"
 
     def post(address, path, body):
-        return {"tokens": [ord(c) for c in body["content"]]} if path == "tokenize" else {"content": f" {body['prompt'].upper()}\n"}
+        if path == "tokenize":
+            return {"tokens": [START] * body["add_special"] + [ord(c) for c in body["content"]]}
+        return {"content": f" {''.join(map(chr, body['prompt'])).upper()}\n"}
 
     monkeypatch.setattr(gguf, "server", run)
     monkeypatch.setattr(gguf, "post", post)
@@ -28,13 +32,14 @@ def tokens(text, ids=None):
 
 
 def test_answers_come_in_order_without_outer_spaces(server, tmp_path):
-    assert gguf.ask(tmp_path / "m.gguf", [tokens("one"), tokens("two")], None, 4, 16) == ["ONE", "TWO"]
+    texts = [tokens(word, [START, *map(ord, word)]) for word in ("one", "two")]
+    assert gguf.ask(tmp_path / "m.gguf", texts, False, 4, 16) == ["<ONE", "<TWO"]
 
 
-def test_the_start_token_is_not_sent_twice(server, tmp_path):
-    assert gguf.ask(tmp_path / "m.gguf", [tokens("<s>one", [ord(c) for c in "one"])], "<s>", 4, 16) == ["ONE"]
+def test_a_chat_brings_its_own_start_token(server, tmp_path):
+    assert gguf.ask(tmp_path / "m.gguf", [tokens("<one")], True, 4, 16) == ["<ONE"]
 
 
 def test_other_tokens_than_in_training_are_refused(server, tmp_path):
-    with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens than the training did: \[111, 110, 101\] not \[9, 9\]"):
-        gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], None, 4, 16)
+    with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens than the training did: \[60, 111, 110, 101\] not \[9, 9\]"):
+        gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], False, 4, 16)

@@ -126,8 +126,9 @@ def test_no_group_is_on_both_sides_and_no_row_is_lost(groups, share, group, seed
 @given(st.integers(0, 30), st.none() | st.integers(1, 40), st.integers(0, 99))
 def test_a_sample_is_seeded_and_in_the_rows_own_order(size, wanted, seed):
     count = {"not sampled": -1}
-    chosen = rows.sample(list(range(size)), wanted, seed, count)
-    assert chosen == sorted(set(chosen)) == rows.sample(list(range(size)), wanted, seed, {})
+    samples = [rows.Sample(str(i), {}, "", [], None) for i in range(size)]
+    chosen = [int(one.id) for one in rows.sample(samples, wanted, seed, count)]
+    assert chosen == sorted(set(chosen)) == [int(one.id) for one in rows.sample(samples, wanted, seed, {})]
     assert (len(chosen), count) == (min(size, wanted or size), {"not sampled": -1 + len(chosen) - size})
 
 

@@ -1,6 +1,7 @@
 """The order of rows, the trainer's arguments, and real training on the CPU: resumed, cut and whole runs are one run."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,47 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole, shell, tmp_path):
     assert weights(newest(tmp_path)) == hashed
     again = shell("train", "quickstart", *SMALL, "--resume")
     assert again.stdout.startswith("Nothing to resume: ")
+
+
+@pytest.mark.slow
+def test_changed_data_is_not_resumed_in_silence(shell, tmp_path):
+    recipes = tmp_path / "recipes"
+    shutil.copytree(ROOT / "recipes", recipes)
+    done = shell("train", "quickstart", *SMALL, "--set", "data.train.file=nothing.jsonl", HFT_RECIPES=str(recipes))
+    assert (done.returncode, "no data file nothing.jsonl in" in done.stderr) == (1, True)
+    assert not (tmp_path / "runs").exists(), "an unreadable file is noticed before anything is written"
+    assert shell("train", "quickstart", *SMALL, "--max-steps", "2", HFT_RECIPES=str(recipes)).returncode == 0
+    (newest(tmp_path) / "passport.json").unlink()
+    (recipes / "quickstart" / "train.jsonl").write_text((ROOT / "recipes" / "quickstart" / "train.jsonl").read_text().replace("euros", "yen"))
+    done = shell("train", "quickstart", *SMALL, "--resume", HFT_RECIPES=str(recipes))
+    assert done.returncode == 1
+    assert "the data of quickstart has changed since" in done.stderr
+
+
+@pytest.mark.slow
+def test_all_weights_can_be_trained(shell, tmp_path):
+    whole = [*SMALL, "--set", "lora=null", "--set", "model.quantization=none", "--set", "train.learning_rate=5e-5", "--max-steps", "3"]
+    whole = [word for word in whole if word != "lora.rank=4"]
+    done = shell("train", "quickstart", *[w for i, w in enumerate(whole) if not (w == "--set" and whole[i + 1:i + 2] == ["--set"])])
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = newest(tmp_path)
+    facts = json.loads((run / "passport.json").read_text())
+    assert (facts["plan"]["backend"], facts["plan"]["weights"]) == ("plain", "fp32")
+    assert facts["artefacts"]["model/model.safetensors"]
+    assert losses(run)[-1] < losses(run)[0]
+    assert "trained:" in shell("generate", str(run), "--prompt", "Who?", "--context", "Anna Lund came.").stdout
+    done = shell("export", str(run), "--format", "merged", "--max-drop", "100")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(json.loads((run / "evaluation.json").read_text())) == ["base", "merged", "model"]
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_had_is_explained(shell):
+    done = shell("train", "quickstart", "--set", "model.name=someone/nothing", "--set", "model.revision=main", HF_HUB_OFFLINE="1")
+    assert done.returncode == 1
+    assert "Error: the model someone/nothing@main cannot be had: " in done.stderr
+    assert "HF_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

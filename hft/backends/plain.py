@@ -14,7 +14,7 @@ def load(spec: Model, plan: Plan):
 
     cpu_loss_head(plan)
     source = models.resolve(spec)
-    dtype = torch.bfloat16 if plan.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if plan.weights == "bf16" else torch.float32
     options = {}
     stored = getattr(AutoConfig.from_pretrained(source.name, revision=source.revision), "quantization_config", None)
     if spec.quantization == "nf4" and stored is None:

@@ -17,7 +17,7 @@ def load(spec: Model, plan: Plan):
     source = models.resolve(spec)
     model, tokenizer = FastLanguageModel.from_pretrained(
         model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
-        dtype=torch.bfloat16 if plan.precision == "bf16" else torch.float32,
+        dtype=torch.bfloat16 if plan.weights == "bf16" else torch.float32,
         load_in_4bit=spec.quantization == "nf4", use_exact_model_name=True,
         use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
     )

@@ -52,8 +52,14 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     if recipe.lora:
         lora.initialise(model, recipe.train.seed)  # once more: the trainer has cast it
     newest = checkpoints.newest(run / "checkpoints")
+    done = int(newest.name.rpartition("-")[2]) if newest else 0
     with seen:
-        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        if done < seen.last:
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        else:  # the Trainer would make one more step before it stops
+            trainer._load_from_checkpoint(str(newest))
+            trainer.state.global_step = done
+            seen.go_on(done)
     if seen.interrupted:
         raise KeyboardInterrupt
     return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from hft import checkpoints, progress
+from hft import checkpoints, files, progress
 
 
 def watcher(run: Path, tokens: list[int], stop_after: int | None):
@@ -43,15 +43,17 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
 
         def on_train_begin(self, args, state, control, **others):
+            self.go_on(state.global_step)
+
+        def go_on(self, step):
+            """Take up the metrics of the steps so far; a killed run may have got further than its checkpoint."""
             kept = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
             rows = [json.loads(line) for line in kept if line.endswith("}")]
-            rows = [row for row in rows if row["step"] <= state.global_step]  # a killed run may have got further than its checkpoint
+            rows = [row for row in rows if row["step"] <= step]
             self.losses = [row["loss"] for row in rows]
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            if state.global_step:
-                print(f"Going on after step {state.global_step} of {len(tokens)}.", flush=True)
-            if state.global_step >= self.last:
-                control.should_training_stop = True
+            files.write_jsonl(self.path, rows)
+            if step:
+                print(f"Going on after step {step} of {len(tokens)}.", flush=True)
 
         def on_step_begin(self, args, state, control, **others):
             self.start = time.monotonic()

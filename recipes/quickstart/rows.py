@@ -64,7 +64,8 @@ TEXT = """\
 = notice
 ? reopen: When does the {b1} open again? | On what date will the {b1} reopen? | What is the reopening date? || When does the closure end?
 ? first: When was the {b1} first meant to reopen? | What was the old reopening date? | Which date was dropped? || What date no longer holds?
-? rest: On which weekday is the {b1} closed? | Which weekday is it not open? | On what day can nobody visit the {b1}? || Which day of the week is the {b1} shut?
+? rest: On which weekday is the {b1} closed? | Which weekday is it not open? | On what day can nobody visit the {b1}?
+  || Which day of the week is the {b1} shut?
 ? late: Until when is the {b1} open on {q}? | When does it close on {q}? | When do the doors shut on {q}? || How late can one stay on {q}?
 ? opens: At what time does the {b1} open? | From when can people visit the {b1}? | When do the doors open? || How early may guests come in?
 + works: The {b1} in {t1} closes on {d1}, says {p1}. It was due to open again on {d2}, but the new date is {d3}. A year's ticket costs {m1}.
@@ -79,7 +80,8 @@ TEXT = """\
   going until {h2}. Ask {p1} about parties on {w3}. [rest=w2! late@w1=h2! opens=a1]
 = event
 ? day: On which day is the {e1}? | What day is the {e1} held? | On what day should people come? || What is the right weekday for the {e1}?
-? oldday: Which day was first planned for the {e1}? | When was it meant to be at first? | What was the old day? || Which day was the {e1} moved from?
+? oldday: Which day was first planned for the {e1}? | When was it meant to be at first? | What was the old day?
+  || Which day was the {e1} moved from?
 ? hall: Where is the {e1} held? | In which place does the {e1} happen? | Where should visitors go? || What is the venue of the {e1}?
 ? ticket: How much is a ticket {q}? | What does a ticket cost {q}? | What is the price of a ticket {q}? || What do visitors who buy {q} pay?
 + moved: The {e1} in {t1} was planned for {w1} at {v1}. Now it is on {w2} at {v2}. {p1} gives the first talk, {p2} the last. Tickets cost
