@@ -41,5 +41,5 @@ def test_a_chat_brings_its_own_start_token(server, tmp_path):
 
 
 def test_other_tokens_than_in_training_are_refused(server, tmp_path):
-    with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens than the training did: \[60, 111, 110, 101\] not \[9, 9\]"):
+    with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens .*: \[60, 111, 110, 101\] not \[9, 9\]"):
         gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], False, 4, 16)

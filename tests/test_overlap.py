@@ -66,7 +66,8 @@ def test_the_counts_are_as_counted_by_hand(what, train, evaluate, counts):
 
 @pytest.mark.parametrize(("counts", "leaks"), [
     (Overlap(9, 0, 0, 0, 0, 0), False), (Overlap(9, 0, 0, 9, 0, 0.4), False),  # wordings may be repeated
-    (Overlap(9, 1, 0, 0, 0, 0), True), (Overlap(9, 0, 1, 0, 0, 0), True), (Overlap(9, 0, 0, 0, 4, 0.1), False), (Overlap(9, 0, 0, 0, 5, 0.5), True),
+    (Overlap(9, 1, 0, 0, 0, 0), True), (Overlap(9, 0, 1, 0, 0, 0), True), (Overlap(9, 0, 0, 0, 4, 0.1), False),
+        (Overlap(9, 0, 0, 0, 5, 0.5), True),
 ])
 def test_one_known_row_or_context_is_a_leak_and_so_are_many_suspects(counts, leaks):
     assert counts.leaks is leaks
