@@ -231,6 +231,8 @@ def generate(target, prompt, context, max_new_tokens, choices):
     """
     from hft import runs
 
+    if not prompt.strip():
+        raise click.UsageError('--prompt is empty; for example: make generate RECIPE=quickstart PROMPT="Who opened the shop?"')
     folder = runs.find(target)
     from hft import run
 

@@ -126,8 +126,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole, shell, tmp_path):
         if line.startswith("training (steps): 1/6"):
             process.send_signal(signal.SIGINT)
             break
-    rest = process.stdout.read()
-    assert process.wait() == 130, rest
+    rest, _ = process.communicate()
+    assert process.returncode == 130, rest
     assert "Go on with: make train RECIPE=quickstart ARGS=--resume" in rest
     assert "Traceback" not in rest
     assert shell("train", "quickstart", *SMALL, "--resume").returncode == 0
