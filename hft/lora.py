@@ -1,5 +1,7 @@
 """LoRA parameters that every backend and every machine starts with alike."""
 
+from hft.errors import HftError
+
 
 def initialise(model, seed: int) -> None:
     """Set A to Kaiming-uniform(sqrt 5) from a CPU generator, parameter by parameter in name order, and B to zero; in float32.
@@ -19,12 +21,18 @@ def initialise(model, seed: int) -> None:
             parameter.data = torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
 
 
+def check_targets(model, targets: list[str]) -> None:
+    """Raise HftError when a target names no layer of the model: PEFT would leave it out in silence."""
+    layers = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
+    if unknown := [target for target in targets if target not in layers]:
+        raise HftError(f"lora.targets: the model has no layer '{unknown[0]}'; it has: {', '.join(sorted(layers))}",
+                       "mend lora.targets in the recipe")
+
+
 def load(model, adapter) -> None:
     """Put a saved adapter's weights into a model that has one. Raises HftError when names or shapes differ."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
-
-    from hft.errors import HftError
 
     saved = load_file(adapter / "adapter_model.safetensors")
     wanted = get_peft_model_state_dict(model)

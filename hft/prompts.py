@@ -33,6 +33,8 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's."""
     system = [{"role": "system", "content": told}] if told else []
     if turns := row.get("messages"):
+        if turns[-1]["role"] != "assistant":
+            raise ValueError(f"a conversation whose last turn is the assistant's, not '{turns[-1]['role']}'")
         return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
     asked = "\n\n".join(part for part in (optional(row, "context", "input"), pick(row, "question", "instruction").strip()) if part)
     return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")

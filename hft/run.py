@@ -98,6 +98,7 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     with logging.aside():
         model, tokenizer = backend.load(loaded.recipe.model, plan)
         if loaded.recipe.lora:
+            lora.check_targets(model, loaded.recipe.lora.targets)
             model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
     return Opened(loaded, plan, backend, model, tokenizer, prepared)
 

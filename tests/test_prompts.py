@@ -143,3 +143,8 @@ def test_a_chat_without_a_template_says_what_to_write():
 ])
 def test_a_blank_context_is_none_and_a_number_is_text(name, row, prompt):
     assert prompts.FORMATS[name](row, None)[0] == prompt
+
+
+def test_a_conversation_that_ends_with_the_user_is_refused():
+    with pytest.raises(ValueError, match="whose last turn is the assistant's, not 'user'"):
+        prompts.chat({"messages": [{"role": "user", "content": "어디?"}]}, None)

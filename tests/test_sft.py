@@ -169,6 +169,13 @@ def test_all_weights_can_be_trained(shell, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_target_that_the_model_lacks_is_named(shell):
+    done = shell("train", "quickstart", *SMALL, "--set", "lora.targets=[q_proj, v_prj]")
+    assert done.returncode == 1
+    assert "lora.targets: the model has no layer 'v_prj'; it has: down_proj, embed_tokens, " in done.stderr
+
+
+@pytest.mark.slow
 def test_a_model_that_cannot_be_had_is_explained(shell):
     done = shell("train", "quickstart", "--set", "model.name=someone/nothing", "--set", "model.revision=main", HF_HUB_OFFLINE="1")
     assert done.returncode == 1
