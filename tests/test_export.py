@@ -23,7 +23,7 @@ def test_every_export_answers_like_the_adapter(shell, tmp_path):
     names = [f"quickstart-{kind}.gguf" for kind in ("f16", "q8_0", "q5_k_m", "q4_k_m")]
     assert sorted(scores) == sorted(["base", "adapter", "merged", *names])
     assert scores["base"] < scores["adapter"]
-    assert all(abs(scores[name] - scores["adapter"]) <= 5 for name in ["merged", *names[:2]]), scores
+    assert all(scores[name] >= scores["adapter"] - 5 for name in ["merged", *names]), scores
     artefacts = runs.passport(run)["artefacts"]
     assert set(names) <= artefacts.keys()
     assert "merged/model.safetensors" in artefacts
