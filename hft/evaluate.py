@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hft import files, metrics
 from hft.errors import HftError
+from hft.log import columns
 from hft.rows import Sample
 
 NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
@@ -47,19 +48,18 @@ def summary(records: list[dict]) -> dict:
 
 def table(evaluation: dict[str, dict]) -> str:
     """The before/after table as plain text, one column a model."""
-    columns = list(evaluation)
-    lines = [["", *columns]]
+    models = list(evaluation)
+    lines = [["", *models]]
     for key, name in NAMES.items():
-        cells = [evaluation[c][key] for c in columns]
+        cells = [evaluation[c][key] for c in models]
         lines.append([name, *(f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in cells)])
-    parts = evaluation[columns[0]].get("by", {})
+    parts = evaluation[models[0]].get("by", {})
     if parts:
-        lines.append(["exact match by part", *[""] * len(columns)])
-        lines += [[f"  {part} ({row['questions']})", *(part_score(evaluation[c], part) for c in columns)]
+        lines.append(["exact match by part", *[""] * len(models)])
+        lines += [[f"  {part} ({row['questions']})", *(part_score(evaluation[c], part) for c in models)]
                   for part, row in parts.items()]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
-    head = f"{evaluation[columns[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
-    return head + "\n" + "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    head = f"{evaluation[models[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
+    return f"{head}\n{columns(lines)}"
 
 
 def part_score(column: dict, part: str) -> str:

@@ -1,7 +1,6 @@
 """Export a finished adapter: merged 16-bit, merged 4-bit, GGUF; each is asked the same questions as the adapter."""
 
 import importlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +61,10 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
     if kind == "merged_4bit":
         target = run / "merged_4bit"
         model, tokenizer = plain.load(at(spec, merged, "nf4"), plan)
-        draft = run / ".merged_4bit.tmp"
-        shutil.rmtree(draft, ignore_errors=True)
-        model.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
-        shutil.rmtree(target, ignore_errors=True)
-        return draft.rename(target)
+        with files.new_folder(target) as draft:
+            model.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
+        return target
     target = run / f"{loaded.name}-{kind}.gguf"
     if not wide(run, loaded).exists():
         gguf.convert(merged, wide(run, loaded))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 from hft.errors import HftError
@@ -31,6 +32,19 @@ def write_json(path: Path, facts) -> None:
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
     """Write one JSON object a line, atomically."""
     write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+@contextmanager
+def new_folder(target: Path):
+    """Yield an empty folder that takes the place of `target` when the block ends well; a failed block leaves `target` as it was."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

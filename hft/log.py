@@ -19,6 +19,12 @@ def say(line: str) -> None:
             out.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
+def columns(lines: list[list[str]]) -> str:
+    """Left-aligned columns."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
 @contextmanager
 def to(path: Path):
     """Append to this file until the block ends; an error that ends the block is written there too."""

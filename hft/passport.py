@@ -21,8 +21,8 @@ ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json",
              "answers/*.jsonl", "data.json", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
 
 
-def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> None:
-    """Write passport.json."""
+def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> dict[str, str]:
+    """Write passport.json; returns `{path in the run: SHA-256}` of what was made."""
     facts = {
         "hft": __version__,
         "run": run.name,
@@ -40,6 +40,7 @@ def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dic
         "artefacts": artefacts(run),
     }
     keep(run, facts)
+    return facts["artefacts"]
 
 
 def update_artefacts(run: Path) -> None:
@@ -81,7 +82,7 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
         if source and source.source != "hub":
             sources[side] = {"file": source.file, "sha256": files.sha256(data.find(source.file, loaded.path.parent))}
         elif source:
-            sources[side] = {"dataset": data.locate(source, loaded.path.parent)}
+            sources[side] = {"dataset": data.locate(source)}
     seen = hashlib.sha256()
     for i in sft.order(len(prepared.train), loaded.recipe):
         tokens = prepared.train[i].tokens

@@ -1,5 +1,6 @@
 """Prompt formats, shared by training, evaluation, generation and export. A format turns a row into (prompt, answer)."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from hft.errors import HftError
@@ -38,6 +39,11 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
         return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
     asked = "\n\n".join(part for part in (optional(row, "context", "input"), pick(row, "question", "instruction").strip()) if part)
     return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")
+
+
+def asked(prompt: str, context: str) -> dict:
+    """A row for one prompt in any format; a column that only a recipe's own format knows reads as the prompt."""
+    return defaultdict(lambda: prompt, question=prompt, instruction=prompt, context=context, input=context, answer="", output="")
 
 
 FORMATS = {"instruction": instruction, "question": question, "chat": chat}

@@ -4,15 +4,10 @@ from pathlib import Path
 
 from hft import evaluate, rows, runs
 from hft.errors import HftError
+from hft.log import columns
 from hft.plan import Plan
 from hft.recipe import Section
 from hft.recipe_file import Loaded
-
-
-def columns(lines: list[list[str]]) -> str:
-    """Left-aligned columns."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def values(loaded: Loaded) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import random
-from pathlib import Path
 from typing import NamedTuple
 
 from hft import data, hooks, progress, prompts
@@ -103,10 +102,10 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
             prompt, answer = form(row, told)
         except Exception as problem:  # the recipe's own function may raise anything
             said = problem.args[0] if isinstance(problem, KeyError) else f"{type(problem).__name__}: {problem}"
-            raise HftError(f"{data.locate(source, beside)}, row {number}: the format '{written}' wants {said}",
+            raise HftError(f"{data.locate(source)}, row {number}: the format '{written}' wants {said}",
                            f"map the column in the recipe: data.{side}.columns: {{answer: YOUR_COLUMN}}") from None
         if not isinstance(prompt, str | list) or not isinstance(answer, str):
-            raise HftError(f"{data.locate(source, beside)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
+            raise HftError(f"{data.locate(source)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
                            f"{type(answer).__name__}", "a format returns (prompt, answer), two texts")
         if not prompt or not answer.strip():
             count["empty"] = count.get("empty", 0) - 1
@@ -127,7 +126,7 @@ def rename(row: dict, source, side: str, number: int) -> dict:
     """The columns that the recipe maps. Raises HftError with the row's own columns when one is missing."""
     for name in source.columns.values():
         if name not in row:
-            raise HftError(f"{data.locate(source, Path())}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
+            raise HftError(f"{data.locate(source)}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
                            f"mend data.{side}.columns in the recipe")
     return {wanted: row[name] for wanted, name in source.columns.items()}
 

@@ -60,12 +60,13 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         if opened.prepared.evaluate:
             answers = evaluate.kept(run)
             say(evaluate.table({name: evaluate.summary(answers[name]) for name in ("base", after)}))
-        passport.write(run, loaded, plan, data_facts, training, clock.seconds)
+        hashes = passport.write(run, loaded, plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
         say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}")
-        for weights in sorted(export.trained(run).glob("*.safetensors")):
-            say(f"{after} {files.sha256(weights)}")
+        for path, hashed in hashes.items():
+            if path.startswith(f"{after}/") and path.endswith(".safetensors"):
+                say(f"{after} {hashed}")
         if loaded.recipe.export.formats:  # the run is finished already: an export that fails can be made again
             samples = opened.prepared.evaluate
             del opened
@@ -87,7 +88,6 @@ class Clock:
 
 def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     """Load the model with a new adapter, and tokenise the rows where they are given."""
-    libraries.quiet()
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if plan.device == "cuda" else "")  # one GPU, or none, before torch looks
     if plan.backend == "unsloth":
         with logging.aside():
@@ -118,16 +118,13 @@ def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     recipe = opened.loaded.recipe
     training = sft.train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
     name = "adapter" if recipe.lora else "model"
-    draft, target = run / f".{name}.tmp", run / name
-    shutil.rmtree(draft, ignore_errors=True)
-    opened.model.save_pretrained(draft)
-    opened.tokenizer.save_pretrained(draft)
-    tidy(draft)
-    if stale(draft, target):
-        for old in (*run.glob(f"answers/{name}.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+    with files.new_folder(run / name) as draft:
+        opened.model.save_pretrained(draft)
+        opened.tokenizer.save_pretrained(draft)
+        tidy(draft)
+        if stale(draft, run / name):
+            for old in (*run.glob(f"answers/{name}.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
     return training
 
 
@@ -175,6 +172,7 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
 
 def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
     """Load a finished run's model with its trained weights."""
+    libraries.quiet()
     loaded = recipe_file.load_run(run)
     plan = plans.make(loaded.recipe, **choices)
     if (run / "model").exists():
@@ -200,13 +198,13 @@ def reevaluate(run: Path, choices: dict) -> str:
 
 def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | None) -> None:
     """Export a finished run; `max_drop` replaces the recipe's limit."""
+    libraries.quiet()
     loaded = recipe_file.load_run(run)
     if max_drop is not None:
         limit = loaded.recipe.export.model_copy(update={"max_drop": max_drop})
         loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"export": limit}))
     plan = plans.make(loaded.recipe, **choices)
     given = rows.read(loaded)
-    libraries.quiet()
     libraries.hush()
     with runs.lock(run), logging.to(run / "log.txt"):
         prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
@@ -232,11 +230,7 @@ def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | Non
     opened = open_run(run, choices, with_rows=False)
     recipe = opened.loaded.recipe
     form = hooks.form(recipe.prompt.format, opened.loaded.code)
-    row = {"question": prompt, "instruction": prompt, "context": context, "input": context, "answer": "", "output": ""}
-    try:
-        text = form(row, recipe.prompt.instruction)[0]
-    except KeyError as column:  # a format of the recipe's own: its one column is the prompt
-        text = form({**row, column.args[0]: prompt}, recipe.prompt.instruction)[0]
+    text = form(prompts.asked(prompt, context), recipe.prompt.instruction)[0]
     ids = prompts.encode(text, "", opened.tokenizer).prompt_ids
     limit = max_new_tokens or recipe.evaluate.max_new_tokens
 

@@ -21,7 +21,7 @@ def stop(problem, fix):
     sys.exit(f"Error: {problem}\n  Fix: {fix}")
 
 
-def step(what, command, quiet=True):
+def step(what, command):
     """Run one step, say what it is and how long it took; on failure show what it printed."""
     print(f"  {what} ...", end=" ", flush=True)
     start = time.monotonic()

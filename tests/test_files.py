@@ -136,3 +136,15 @@ def test_an_answer_with_a_unicode_line_end_is_read_again(tmp_path, end):
     (tmp_path / "answers").mkdir()
     files.write_jsonl(tmp_path / "answers" / "base.jsonl", [{"answer": f"서울{end}부산"}])
     assert evaluate.kept(tmp_path) == {"base": [{"answer": f"서울{end}부산"}]}
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "adapter"
+    for text in ("old", "new"):
+        with files.new_folder(target) as draft:
+            (draft / "weights").write_text(text)
+    assert (target / "weights").read_text() == "new"
+    with pytest.raises(RuntimeError), files.new_folder(target) as draft:
+        (draft / "half").touch()
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["adapter", "weights"]

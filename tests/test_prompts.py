@@ -148,3 +148,10 @@ def test_a_blank_context_is_none_and_a_number_is_text(name, row, prompt):
 def test_a_conversation_that_ends_with_the_user_is_refused():
     with pytest.raises(ValueError, match="whose last turn is the assistant's, not 'user'"):
         prompts.chat({"messages": [{"role": "user", "content": "어디?"}]}, None)
+
+
+def test_one_prompt_makes_a_row_for_a_format_with_columns_of_its_own():
+    row = prompts.asked("배가 온다", "")
+    assert f"Translate: {row['en']}" == "Translate: 배가 온다"
+    assert row["ko"] == "배가 온다", "a second column must not end in a KeyError"
+    assert prompts.question(row, None)[0] == "Question: 배가 온다\nAnswer:"

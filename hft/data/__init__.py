@@ -11,17 +11,21 @@ def folder() -> Path:
     return Path(os.environ.get("HFT_DATA") or "data")
 
 
+def present(file: str, beside: Path) -> Path | None:
+    """The file beside the recipe, else in the data folder, else None."""
+    return next((place / file for place in (beside, folder()) if (place / file).is_file()), None)
+
+
 def find(file: str, beside: Path) -> Path:
     """The file beside the recipe, else in the data folder. Raises HftError that says where it looked."""
-    for place in (beside, folder()):
-        if (place / file).is_file():
-            return place / file
+    if found := present(file, beside):
+        return found
     raise HftError(f"no data file {file} in {beside} or {folder()}",
                    f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)")
 
 
-def locate(source, beside: Path) -> str:
-    """What the passport calls this source: the file's path, or dataset@revision."""
+def locate(source) -> str:
+    """What the passport calls this source: the file's name, or dataset@revision."""
     if source.source == "hub":
         return f"{source.name}@{source.revision}"
     return source.file

@@ -69,8 +69,7 @@ def official(file: str, beside: Path) -> Path:
     """The file where it lies; one of the official two is fetched into the data folder first."""
     if file not in CHECKSUMS:
         return data.find(file, beside)
-    for place in (beside, data.folder()):
-        if (place / file).is_file():
-            return place / file
+    if found := data.present(file, beside):
+        return found
     address = os.environ.get("HFT_KORQUAD_ADDRESS") or ADDRESS
     return fetch.file(f"{address}/{file}", data.folder() / file, CHECKSUMS[file])
