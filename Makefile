@@ -8,7 +8,25 @@ PYTHON ?= python3
 LOCK ?= $(if $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi)),cuda,cpu)
 LOCKED := requirements/$(LOCK).lock requirements/dev.lock requirements/uv.txt requirements/install.py pyproject.toml
 READY := .venv/ready-$(LOCK)-$(shell cat $(LOCKED) | sha256sum | cut -c1-12)
+# Where hft runs: in the image once `make build` has made one, else in .venv; ENGINE=docker or ENGINE=local decides otherwise.
+BUILT := .image-$(LOCK)
+ifdef ENGINE
+WHY := ENGINE says so
+else
+ENGINE := $(if $(wildcard $(BUILT)),docker,local)
+WHY := $(if $(wildcard $(BUILT)),`make build` made it; ENGINE=local uses .venv,no image yet; `make build` makes one)
+endif
+ifeq ($(ENGINE),docker)
+HFT := $(PYTHON) -m hft.container run $(LOCK)
+WHERE := the image $(or $(IMAGE),hft:$(LOCK))
+NEEDS :=
+else ifeq ($(ENGINE),local)
 HFT := .venv/bin/hft
+WHERE := .venv
+NEEDS := $(READY)
+else
+$(error ENGINE=$(ENGINE): write ENGINE=docker or ENGINE=local)
+endif
 
 # Where the CPU build of torch comes from, when no folder of wheels is configured (PIP_FIND_LINKS or UV_FIND_LINKS).
 export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -18,6 +36,8 @@ export HFT_DATA := $(or $(DATA),$(HFT_DATA),data)
 ifdef RECIPES
 export HFT_RECIPES := $(RECIPES):$(CURDIR)/recipes
 endif
+# For Docker: IMAGE=name of an image of your own, GPUS=0,1, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
+export IMAGE GPUS BASE_IMAGE LLAMA_CPP
 ifeq ($(LOCK),cuda)
 # xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.
 CALLERS_LIBRARIES := $(LD_LIBRARY_PATH)
@@ -28,7 +48,7 @@ QUANT ?= q4_k_m
 .PHONY: help
 help: ## list the targets
 	@echo "hft: fine-tune language models from named recipes. First: make train RECIPE=quickstart"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Options of hft pass through ARGS, for example: make train RECIPE=quickstart ARGS=\"--max-steps 5\""
 
 $(READY): $(LOCKED)
@@ -38,6 +58,10 @@ $(READY): $(LOCKED)
 .PHONY: setup
 setup: $(READY) ## make .venv from the lock that fits this machine (the other targets do it by themselves)
 
+.PHONY: engine
+engine:
+	@echo 'Engine: $(ENGINE), $(WHERE) ($(WHY))'
+
 .PHONY: recipe-given
 recipe-given:
 	@if [ -z "$(RECIPE)" ]; then \
@@ -45,23 +69,23 @@ recipe-given:
 	  echo "Recipes: $$(cd recipes && ls ./*.yaml | sed 's#\./##; s#\.yaml##' | tr '\n' ' ')"; exit 2; fi
 
 .PHONY: train
-train: recipe-given $(READY) ## train a recipe and evaluate it: make train RECIPE=quickstart
+train: recipe-given engine $(NEEDS) ## train a recipe and evaluate it: make train RECIPE=quickstart
 	@$(HFT) train $(RECIPE) $(ARGS)
 
 .PHONY: evaluate
-evaluate: recipe-given $(READY) ## ask the newest run of a recipe again: make evaluate RECIPE=quickstart
+evaluate: recipe-given engine $(NEEDS) ## ask the newest run of a recipe again: make evaluate RECIPE=quickstart
 	@$(HFT) evaluate $(RECIPE) $(ARGS)
 
 .PHONY: gguf
-gguf: recipe-given $(READY) ## make a GGUF of the newest run, and ask it: make gguf RECIPE=quickstart QUANT=q4_k_m
+gguf: recipe-given engine $(NEEDS) ## make a GGUF of the newest run, and ask it: make gguf RECIPE=quickstart QUANT=q4_k_m
 	@$(HFT) export $(RECIPE) $(QUANT:%=--format %) $(ARGS)
 
 .PHONY: export
-export: recipe-given $(READY) ## other formats: make export RECIPE=quickstart FORMAT=merged
+export: recipe-given engine $(NEEDS) ## other formats: make export RECIPE=quickstart FORMAT=merged
 	@$(HFT) export $(RECIPE) $(addprefix --format ,$(or $(FORMAT),merged)) $(ARGS)
 
 .PHONY: generate
-generate: recipe-given $(READY) ## base and trained side by side: make generate RECIPE=quickstart PROMPT="Who ...?" CONTEXT="..."
+generate: recipe-given engine $(NEEDS) ## base and trained side by side: make generate RECIPE=quickstart PROMPT="Who ...?" CONTEXT="..."
 	@$(HFT) generate $(RECIPE) --prompt "$$PROMPT" --context "$$CONTEXT" $(ARGS)
 # As typed: make would read the $ of "$100" as a variable.
 override PROMPT := $(value PROMPT)
@@ -69,32 +93,56 @@ override CONTEXT := $(value CONTEXT)
 export PROMPT CONTEXT
 
 .PHONY: prepare
-prepare: recipe-given $(READY) ## look at a recipe's rows: make prepare RECIPE=quickstart
+prepare: recipe-given engine $(NEEDS) ## look at a recipe's rows: make prepare RECIPE=quickstart
 	@$(HFT) prepare $(RECIPE) $(ARGS)
 
 .PHONY: check
-check: $(READY) ## check all recipes, or one: make check RECIPE=quickstart
+check: engine $(NEEDS) ## check all recipes, or one: make check RECIPE=quickstart
 	@$(HFT) check $(RECIPE) $(ARGS)
 
 .PHONY: show
-show: recipe-given $(READY) ## every value of a recipe with its origin: make show RECIPE=quickstart
+show: recipe-given engine $(NEEDS) ## every value of a recipe with its origin: make show RECIPE=quickstart
 	@$(HFT) show $(RECIPE) $(ARGS)
 
 .PHONY: list
-list: $(READY) ## list the recipes
+list: engine $(NEEDS) ## list the recipes
 	@$(HFT) list
 
 .PHONY: runs
-runs: $(READY) ## list the runs with their scores
+runs: engine $(NEEDS) ## list the runs with their scores
 	@$(HFT) runs $(RECIPE)
+
+.PHONY: build
+build: ## make the image that fits this machine (cuda or cpu; LOCK=cpu says which)
+	@$(PYTHON) -m hft.container build $(LOCK) $(ARGS)
+	@touch $(BUILT)
+
+.PHONY: image-digest
+image-digest: ## what identifies the image: equal on two servers, equal images
+	@$(PYTHON) -m hft.container run $(LOCK) image --digest
+
+.PHONY: shell
+shell: ## a shell in the image, with the folders that a run has
+	@$(PYTHON) -m hft.container shell $(LOCK)
+
+.PHONY: smoke
+smoke: ## train a few steps in the CPU image without network: make smoke RECIPE="quickstart"
+	@$(PYTHON) -m hft.container smoke cpu $(or $(RECIPE),quickstart) $(or $(ARGS),--max-steps 5 --set evaluate.rows=8)
+
+.PHONY: test-image
+test-image: $(READY) ## test the CPU image (make build LOCK=cpu first): users, folders, secrets, a killed run; minutes
+	@.venv/bin/python -m pytest -m image $(ARGS)
 
 .PHONY: test
 test: $(READY) ## run the fast tests; the real training: make test ARGS="-m slow"
 	@.venv/bin/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## check the code's style
+lint: $(READY) ## check the code, the shell scripts, the Dockerfile and the compose file
 	@.venv/bin/ruff check .
+	@.venv/bin/shellcheck .ci/* requirements/lock
+	@.venv/bin/hadolint Dockerfile
+	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --quiet docker-compose.yml; else echo "dclint left out: it needs npx (Node.js)"; fi
 
 .PHONY: lock
 lock: $(READY) ## rewrite requirements/*.lock from requirements/*.in
@@ -102,4 +150,4 @@ lock: $(READY) ## rewrite requirements/*.lock from requirements/*.in
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs, data and what hft keeps in ~/.cache/hft stay
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis hft.egg-info; find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .venv .image-* .pytest_cache .ruff_cache .hypothesis hft.egg-info; find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,11 +1,11 @@
 """The thin click entry point: check first, import the heavy modules last, print what happened."""
 
-import functools
 from pathlib import Path
 
 import click
 
 from hft import __version__
+from hft.options import machine_choices, settings, several, some_recipe
 
 
 class Ordered(click.Group):
@@ -23,34 +23,6 @@ def cli():
     \b
     Example: hft check quickstart && hft train quickstart && hft generate quickstart --prompt "..."
     """
-
-
-def settings(command):
-    """The options that change a recipe's values for one run."""
-    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-                        help="Change a value of the recipe, such as train.steps=10; recorded in the passport. Repeatable.")(command)
-
-
-def machine_choices(command):
-    """The options that change the plan; they never change the result."""
-    options = (
-        click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
-        click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
-        click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
-        click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
-        click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
-        click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
-    )
-
-    @functools.wraps(command)
-    def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "save_every")
-        choices = {name: values.pop(name) for name in names}
-        return command(choices=choices, **values)
-
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
 
 
 @cli.command("list")
@@ -137,48 +109,65 @@ def prepare(name, overrides, rows):
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1)
 @settings
 @machine_choices
-@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this recipe.")
+@click.option("--resume/--anew", default=None, help="Go on with the newest unfinished run and leave a finished one as it is, "
+              "or train anew. [default: anew for one NAME, resume for several]")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many steps of the recipe's schedule: a smoke test.")
 @click.option("--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing.")
-def train(name, overrides, choices, resume, max_steps, dry_run):
+def train(names, overrides, choices, resume, max_steps, dry_run):
     """Train recipe NAME: evaluate, train, evaluate again, export; everything goes to runs/NAME/.
 
+    Several NAMEs are trained in order; the same command again goes on where it stopped.
+
+    \b
     Example: hft train quickstart --max-steps 5
+             hft train korquad_tutorial korquad_qlora
     """
     from hft import recipe_file, runs
 
-    loaded = recipe_file.load(name, overrides)
+    some_recipe(names, "train")
+    checked = [recipe_file.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
+    if len(names) > 1:
+        resume = resume is not False
+        several("train", names, resume=resume, anew=not resume, set=overrides, max_steps=max_steps, dry_run=dry_run, **choices)
+    loaded = checked[0]
     if resume and not runs.to_resume(loaded):
-        finished = [run for run in runs.every(name) if runs.passport(run) and run.name.endswith(loaded.digest[:12])]
-        if finished:
-            click.echo(f"Nothing to resume: {finished[-1]} is finished. Train anew without --resume.")
+        if finished := runs.finished(loaded, max_steps):
+            click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
+            if loaded.recipe.export.formats:
+                from hft import run
+
+                run.finish_exports(finished, loaded, choices)
             return
         click.echo("No unfinished run of this recipe: starting a new one.")
     from hft import run
 
     try:
-        run.train(loaded, choices, resume=resume, max_steps=max_steps, dry_run=dry_run)
+        run.train(loaded, choices, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
     except KeyboardInterrupt:
-        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={name} ARGS=--resume", err=True)
+        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
         raise SystemExit(130) from None
 
 
 @cli.command()
-@click.argument("target", metavar="NAME|RUN")
+@click.argument("targets", metavar="NAME|RUN...", nargs=-1)
 @settings
 @machine_choices
 @click.option("--predictions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.")
-def evaluate(target, overrides, choices, predictions):
-    """Ask a finished run the held-out questions again, or score a prediction file.
+def evaluate(targets, overrides, choices, predictions):
+    """Ask finished runs the held-out questions again, or score a prediction file.
 
     \b
     Example: hft evaluate quickstart
              hft evaluate korquad_qlora --predictions answers.json
     """
+    some_recipe(targets, "evaluate")
+    target = targets[0]
+    if predictions and len(targets) > 1:
+        raise click.UsageError("--predictions is scored on one recipe")
     if predictions:
         from hft import recipe_file, report
 
@@ -188,6 +177,8 @@ def evaluate(target, overrides, choices, predictions):
 
     if overrides:
         raise click.UsageError("--set belongs to --predictions; a finished run keeps its recipe")
+    if len(targets) > 1:
+        several("evaluate", targets, **choices)
     folder = runs.find(target)
     from hft import run
 
@@ -195,13 +186,13 @@ def evaluate(target, overrides, choices, predictions):
 
 
 @cli.command()
-@click.argument("target", metavar="NAME|RUN")
+@click.argument("targets", metavar="NAME|RUN...", nargs=-1)
 @click.option("--format", "formats", multiple=True, required=True,
               help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
 @click.option("--max-drop", type=click.FloatRange(0, 100), help="Points of exact match an export may lose. [default: the recipe's]")
 @machine_choices
-def export(target, formats, max_drop, choices):
-    """Export a finished run, ask the export the held-out questions, and compare.
+def export(targets, formats, max_drop, choices):
+    """Export finished runs, ask the export the held-out questions, and compare.
 
     Example: hft export quickstart --format merged --format q4_k_m
     """
@@ -212,7 +203,10 @@ def export(target, formats, max_drop, choices):
     for kind in formats:
         if kind not in recipe.FORMATS:
             raise HftError(f"unknown format '{kind}'{suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
-    folder = runs.find(target)
+    some_recipe(targets, "export --format q4_k_m")
+    if len(targets) > 1:
+        several("export", targets, format=formats, max_drop=max_drop, **choices)
+    folder = runs.find(targets[0])
     from hft import run
 
     run.export_run(folder, list(formats), choices, max_drop)
@@ -249,3 +243,21 @@ def list_runs(name):
     from hft import report
 
     click.echo(report.runs_table(name))
+
+
+@cli.command()
+@click.option("--digest", is_flag=True, help="Only what identifies the image, without the lists of packages.")
+def image(digest):
+    """Print the manifest of the image that hft runs in: lock, packages, digests.
+
+    Example: hft image --digest
+    """
+    import json
+
+    from hft import image
+    from hft.errors import HftError
+
+    manifest = image.read()
+    if manifest is None:
+        raise HftError("hft does not run in an image here", "make image-digest   (after: make build)")
+    click.echo(json.dumps(image.digests(manifest) if digest else manifest, indent=1, sort_keys=True))

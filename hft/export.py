@@ -43,6 +43,13 @@ def trained(run: Path) -> Path:
     return run / "adapter" if (run / "adapter").exists() else run / "model"
 
 
+def path_of(run: Path, loaded: Loaded, kind: str) -> Path:
+    """Where a run keeps a format."""
+    if kind == "adapter":
+        return trained(run)
+    return run / kind if kind.startswith("merged") else run / f"{loaded.name}-{kind}.gguf"
+
+
 def wide(run: Path, loaded: Loaded) -> Path:
     """The 16-bit GGUF that the smaller ones are made from; removed at the end."""
     return run / f".{loaded.name}-wide.gguf"
@@ -50,22 +57,20 @@ def wide(run: Path, loaded: Loaded) -> Path:
 
 def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
     """Make one format; returns its file or folder."""
-    spec, merged = loaded.recipe.model, run / "merged"
+    spec, merged, target = loaded.recipe.model, run / "merged", path_of(run, loaded, kind)
     if kind == "adapter":
-        return trained(run)
+        return target
     if not (merged / "config.json").exists():
         say("Writing the 16-bit model: the adapter merged into the weights it was trained on ...")
         importlib.import_module(f"hft.backends.{plan.backend}").merge(spec, trained(run), plan, merged)
     if kind == "merged":
         return merged
     if kind == "merged_4bit":
-        target = run / "merged_4bit"
         model, tokenizer = plain.load(at(spec, merged, "nf4"), plan)
         with files.new_folder(target) as draft:
             model.save_pretrained(draft)
             tokenizer.save_pretrained(draft)
         return target
-    target = run / f"{loaded.name}-{kind}.gguf"
     if not wide(run, loaded).exists():
         gguf.convert(merged, wide(run, loaded))
     gguf.quantize(wide(run, loaded), target, kind)

@@ -17,6 +17,7 @@ COMMIT = "0c1e57098"
 SOURCE = "llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 INSIDE = "vendor/llama.cpp"
 PROGRAMS = ("llama-quantize", "llama-server")
+CONVERTER = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py", "LICENSE")
 # Static, and without the newest instructions of the building machine: the same program runs on every server.
 OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON",
            "-DGGML_F16C=ON", "-DGGML_OPENMP=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_CURL=OFF", "-DLLAMA_BUILD_UI=OFF",
@@ -43,15 +44,20 @@ def build(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.need_space(folder.parent, 1.5, "building llama.cpp")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".llama.cpp.") as scratch:
+        make(fetch(Path(scratch)), folder)
+
+
+def make(source: Path, folder: Path) -> None:
+    """Compile `source` and keep the programs and the converter in `folder`, in one step (the Dockerfile calls this too)."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".llama.cpp.") as scratch:
         draft = Path(scratch, "done")
-        source = fetch(Path(scratch))
         compile_in(source, Path(scratch, "build"))
         (draft / "bin").mkdir(parents=True)
         for program in PROGRAMS:
             shutil.copy2(Path(scratch, "build", "bin", program), draft / "bin")
         (draft / "source").mkdir()
-        for part in ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py", "LICENSE"):
-            (source / part).rename(draft / "source" / part)
+        for part in CONVERTER:
+            (shutil.copytree if (source / part).is_dir() else shutil.copy2)(source / part, draft / "source" / part)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
 
@@ -72,10 +78,11 @@ def fetch(scratch: Path) -> Path:
 
 def compile_in(source: Path, folder: Path) -> None:
     """Configure and compile with CMake and ninja (both in requirements/*.lock), showing ninja's own count."""
+    more = os.environ.get("HFT_LLAMA_OPTIONS", "").split()  # such as -DGGML_CUDA=ON, where CUDA's compiler is installed
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": tools, "GIT_DIR": "/nonexistent"}  # or CMake reads hft's own commit
     print("Building llama.cpp (once, about 7 minutes on 2 cores) ...", flush=True)
-    run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), *OPTIONS], "configuring llama.cpp",
+    run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), *OPTIONS, *more], "configuring llama.cpp",
         "read the message above; CMake 3.14 or newer and a C++17 compiler are needed", environment)
     command = ["cmake", "--build", str(folder), "--target", *PROGRAMS]
     output = []

@@ -2,13 +2,12 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 import time
 from pathlib import Path
 
-from hft import __version__, data, files, machine, models, redact, runs
+from hft import __version__, data, files, image, machine, models, redact, runs
 from hft.errors import HftError
 from hft.methods import sft
 from hft.plan import Plan
@@ -99,7 +98,7 @@ def artefacts(run: Path) -> dict[str, str]:
 def machine_facts() -> dict:
     here = machine.look()
     return {"gpus": [gpu._asdict() for gpu in here.gpus], "cpu": here.cpu, "cores": here.cores, "memory_gib": here.memory,
-            "system": platform.platform(), "image": os.environ.get("HFT_IMAGE")}
+            "system": platform.platform(), "image": image.read()}
 
 
 def libraries() -> dict[str, str]:

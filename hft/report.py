@@ -77,9 +77,13 @@ def runs_table(name: str | None) -> str:
         if facts is None:
             lines.append([str(run), "unfinished", "-", "-", run.name.rpartition("-")[2]])
             continue
-        scores = facts["evaluation"] or {}
-        after = scores.get("adapter") or scores.get("model")
-        shown = f"{scores['base']['exact_match']['mean']:.1f} -> {after['exact_match']['mean']:.1f}" if after and "base" in scores else "-"
         steps = f"{facts['training']['steps']}/{facts['training']['of_steps']}"
-        lines.append([str(run), "finished", steps, shown, facts["recipe"]["digest"][:12]])
+        lines.append([str(run), "finished", steps, scores(facts), facts["recipe"]["digest"][:12]])
     return columns(lines) if len(lines) > 1 else f"No runs in {runs.root()} yet. Start with: make train RECIPE=quickstart"
+
+
+def scores(passport: dict) -> str:
+    """Exact match before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
+    asked = passport["evaluation"] or {}
+    after = asked.get("adapter") or asked.get("model")
+    return f"{asked['base']['exact_match']['mean']:.1f} -> {after['exact_match']['mean']:.1f}" if after and "base" in asked else "-"

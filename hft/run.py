@@ -212,6 +212,14 @@ def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | N
         export_and_record(run, loaded, plan, prepared.evaluate, formats)
 
 
+def finish_exports(run: Path, loaded: Loaded, choices: dict) -> None:
+    """Make the recipe's exports that a finished run lacks; those that are there must still have lost no more than allowed."""
+    wanted = {kind: export.path_of(run, loaded, kind) for kind in loaded.recipe.export.formats}
+    if missing := [kind for kind, path in wanted.items() if not path.exists()]:
+        export_run(run, missing, choices, None)
+    export.compare(run, loaded, list(wanted.values()))
+
+
 def export_and_record(run: Path, loaded: Loaded, plan: Plan, samples: list, formats: list[str]) -> None:
     """Export, and bring the passport up to date also when an export loses too much."""
     try:

@@ -62,6 +62,15 @@ def to_resume(loaded: Loaded) -> Path | None:
     return None
 
 
+def finished(loaded: Loaded, max_steps: int | None) -> Path | None:
+    """The newest finished run of this very recipe that was trained at least as far as is wanted now."""
+    for run in reversed(every(loaded.name)):
+        facts = passport(run) if run.name.endswith(loaded.digest[:12]) else None
+        if facts and facts["training"]["steps"] >= min(max_steps or facts["training"]["of_steps"], facts["training"]["of_steps"]):
+            return run
+    return None
+
+
 def find(name_or_folder: str) -> Path:
     """A finished run by its folder, or the newest one of a recipe. Raises HftError that says what to type."""
     folder = Path(name_or_folder)

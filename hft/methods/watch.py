@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hft import checkpoints, files, progress
 
+STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
+
 
 def watcher(run: Path, tokens: list[int], stop_after: int | None):
     """A trainer callback and context manager for `len(tokens)` optimizer steps of so many tokens each.
@@ -26,14 +28,14 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             self.bar = progress.bar("training (steps)", self.last)
             self.shown = self.bar.__enter__()
             try:
-                self.before = signal.signal(signal.SIGINT, self.interrupt)
+                self.before = {one: signal.signal(one, self.interrupt) for one in STOPS}
             except ValueError:  # not in the main thread, as under some test runners
-                self.before = None
+                self.before = {}
             return self
 
         def __exit__(self, *problem):
-            if self.before is not None:
-                signal.signal(signal.SIGINT, self.before)
+            for one, handler in self.before.items():
+                signal.signal(one, handler)
             self.bar.__exit__(*problem)
 
         def interrupt(self, number, frame):

@@ -1,0 +1,139 @@
+"""What `make` does with Docker, run by the machine's own Python: build an image, run hft in it, say what is in it.
+
+Standard library only (Python 3.8 or newer): a server that runs images needs no virtual environment.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hft import image
+
+HERE = Path(__file__).resolve().parent.parent
+CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+
+def name(world: str) -> str:
+    """The image of a world, cpu or cuda: IMAGE, else hft:WORLD."""
+    return os.environ.get("IMAGE") or f"hft:{world}"
+
+
+def build(world: str, options: list) -> int:
+    """Build the image with labels that say what is in it; `options` go to docker build."""
+    command = ["docker", "buildx", "build", "--target", world, "--tag", name(world), *options]
+    for label, value in labels(world).items():
+        command += ["--label", f"{label}={value}"]
+    command += ["--build-arg", f"REVISION={labels(world)['org.opencontainers.image.revision']}"]
+    if os.environ.get("BASE_IMAGE"):
+        command += ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"]
+    if os.environ.get("LLAMA_CPP"):  # a finished build, such as ~/.cache/hft/llama.cpp-*
+        command += ["--build-context", f"llama={os.environ['LLAMA_CPP']}"]
+    for folder in (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()[:1]:
+        command += ["--build-context", f"wheels={folder}"]
+    if os.environ.get("TORCH_INDEX"):
+        command += ["--build-arg", f"TORCH_INDEX={os.environ['TORCH_INDEX']}"]
+    if bundle := next((path for path in (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES) if path and Path(path).is_file()), None):
+        command += ["--secret", f"id=ca,src={bundle}"]  # for networks whose proxy signs TLS anew; it stays out of the layers
+    return subprocess.call([*command, str(HERE)])
+
+
+def labels(world: str) -> dict:
+    """What the image says of itself: revision, lock, torch, CUDA, llama.cpp, and the digest of hft's own code."""
+    lock = (HERE / "requirements" / f"{world}.lock").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.M))
+    commit = re.search(r'^COMMIT = "(\w+)"', (HERE / "hft" / "llamacpp.py").read_text(encoding="utf-8"), re.M)
+    return {
+        "org.opencontainers.image.title": "hft",
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.revision": revision(),
+        "hft.lock": image.lock_digest(HERE / "requirements" / f"{world}.lock"),
+        "hft.torch": pins["torch"],
+        "hft.cuda": pins.get("nvidia-cuda-runtime", "none"),
+        "hft.llama-cpp": commit[1],
+        "hft.code": image.content(HERE / "hft"),
+    }
+
+
+def revision() -> str:
+    """The commit that is built, with `-changed` when the files are not the commit's."""
+    git = ["git", "-C", str(HERE)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if commit.returncode:
+        return "unknown"
+    changed = subprocess.run([*git, "status", "--porcelain", "--", "hft", "recipes", "requirements", "Dockerfile"],
+                             stdout=subprocess.PIPE, text=True).stdout
+    return commit.stdout.strip() + ("-changed" if changed else "")
+
+
+def run(service: str, world: str, arguments: list, options: tuple = ()) -> int:
+    """Run a service of docker-compose.yml as the caller, with the caller's folders; returns its exit code."""
+    complaint = ready(world)
+    if complaint:
+        print(complaint, file=sys.stderr)
+        return 1
+    environment = dict(os.environ, HFT_USER=os.environ.get("HFT_USER") or f"{os.getuid()}:{os.getgid()}")
+    for variable, own in (("RUNS", "HFT_RUNS"), ("DATA", "HFT_DATA"), ("RECIPES", None)):
+        folder = Path(os.environ.get(variable) or (own and os.environ.get(own)) or HERE / variable.lower()).resolve()
+        folder.mkdir(parents=True, exist_ok=True)  # or Docker makes it, owned by root
+        environment[variable] = str(folder)
+    command = ["docker", "compose", "--project-directory", str(HERE), "--file", str(HERE / "docker-compose.yml"), "run", "--rm"]
+    command += [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
+    with tempfile.TemporaryDirectory() as private:  # the token goes through a file: a command line is everybody's to read
+        environment.update(token(Path(private)))
+        environment.pop("HF_TOKEN", None)
+        return wait([*command, *options, service, *arguments], environment)
+
+
+def ready(world: str) -> str:
+    """What stands in the way of running the image, with the remedy; empty when nothing does. Says when the code has changed since."""
+    wanted = '{{index .Config.Labels "hft.code"}}'
+    try:
+        found = subprocess.run(["docker", "image", "inspect", "--format", wanted, name(world)], capture_output=True, text=True)
+    except FileNotFoundError:
+        return "Error: docker is not installed\n  Fix: install Docker with the compose plugin, or run without it: make ENGINE=local ..."
+    if found.returncode and "No such" in found.stderr and not os.environ.get("IMAGE"):
+        return f"Error: there is no image {name(world)}\n  Fix: make build   (or run without Docker: make ENGINE=local ...)"
+    if found.returncode and not os.environ.get("IMAGE"):
+        return f"Error: {found.stderr.strip()}\n  Fix: start Docker, or run without it: make ENGINE=local ..."
+    if not found.returncode and found.stdout.strip() != image.content(HERE / "hft"):
+        print(f"Note: hft/ is not what {name(world)} was built from; `make build` takes it in.", flush=True)
+    return ""
+
+
+def token(private: Path) -> dict:
+    """HF_TOKEN_FILE for compose: the caller's, else HF_TOKEN put into a private file, else the one of the Hugging Face login."""
+    if os.environ.get("HF_TOKEN_FILE"):
+        return {}
+    login = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface", "token")
+    if os.environ.get("HF_TOKEN"):
+        login = private / "token"
+        login.touch(mode=0o600)
+        login.write_text(os.environ["HF_TOKEN"] + "\n", encoding="utf-8")
+    return {"HF_TOKEN_FILE": str(login)} if login.is_file() else {}
+
+
+def wait(command: list, environment: dict) -> int:
+    """Run a command to its end; Ctrl-C is for the command, which saves and stops."""
+    with subprocess.Popen(command, env=environment) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+def main(verb: str, world: str, *arguments: str) -> int:
+    if verb == "build":
+        return build(world, list(arguments))
+    if verb == "smoke":
+        return run("smoke", world, ["train", "--anew", *arguments])
+    if verb == "shell":
+        return run(world, world, list(arguments), ("--entrypoint", "bash"))
+    return run(world, world, list(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,57 @@
+"""Options and habits that several commands share."""
+
+import functools
+
+import click
+
+
+def settings(command):
+    """The options that change a recipe's values for one run."""
+    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                        help="Change a value of the recipe, such as train.steps=10; recorded in the passport. Repeatable.")(command)
+
+
+def machine_choices(command):
+    """The options that change the plan; they never change the result."""
+    options = (
+        click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
+        click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
+        click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
+        click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
+        click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
+        click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
+    )
+
+    @functools.wraps(command)
+    def wrapped(**values):
+        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "save_every")
+        choices = {name: values.pop(name) for name in names}
+        return command(choices=choices, **values)
+
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def some_recipe(names, command):
+    """A usage error that names the recipes where none was given."""
+    if not names:
+        from hft.catalogue import catalogue
+
+        raise click.UsageError(f"Which recipe? For example: hft {command} quickstart\nRecipes: {' '.join(catalogue())}")
+
+
+def several(command, names, **options):
+    """Run a command for each name, with these options, and exit."""
+    from hft import batch
+
+    words = []
+    for option, value in options.items():
+        flag = f"--{option.replace('_', '-')}"
+        if isinstance(value, (list, tuple)):
+            words += [word for one in value for word in (flag, one)]
+        elif value is True:
+            words.append(flag)
+        elif value not in (None, False):
+            words += [flag, str(value)]
+    raise SystemExit(batch.each(command, names, words))
