@@ -50,7 +50,7 @@ COPY --from=llama-build /llama.cpp /
 
 # What both images have around the libraries: any user id, nothing writable but the mounted folders and /tmp.
 FROM base AS runtime
-RUN mkdir -m 1777 /runs /cache && mkdir /recipes /data
+RUN mkdir /recipes /data && mkdir -m 1777 /runs /cache /cache/huggingface /cache/models /cache/triton
 # (HF_TOKEN_PATH is where a mounted secret is looked for, not a secret.)
 # hadolint ignore=DL3064
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

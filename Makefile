@@ -60,7 +60,7 @@ setup: $(READY) ## make .venv from the lock that fits this machine (the other ta
 
 .PHONY: engine
 engine:
-	@echo 'Engine: $(ENGINE), $(WHERE) ($(WHY))'
+	@echo 'Engine: $(ENGINE), $(WHERE) ($(WHY))$(if $(filter docker,$(ENGINE)),; /runs is RUNS)'
 
 .PHONY: recipe-given
 recipe-given:
@@ -116,6 +116,10 @@ runs: engine $(NEEDS) ## list the runs with their scores
 build: ## make the image that fits this machine (cuda or cpu; LOCK=cpu says which)
 	@$(PYTHON) -m hft.container build $(LOCK) $(ARGS)
 	@touch $(BUILT)
+
+.PHONY: llama-cpp
+llama-cpp: ## build the image's llama.cpp alone into a folder (LLAMA_CPP= takes it from there): make llama-cpp TO=/path
+	@$(PYTHON) -m hft.container build llama --output type=local,dest=$(or $(TO),$(error Where to? make llama-cpp TO=/path))
 
 .PHONY: image-digest
 image-digest: ## what identifies the image: equal on two servers, equal images

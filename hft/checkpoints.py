@@ -11,6 +11,7 @@ SEAL = "sealed.json"
 
 def seal(checkpoint: Path) -> None:
     """Write the hashes of a checkpoint's files beside them, atomically: now it is whole."""
+    files.readable(checkpoint)
     (checkpoint / SEAL).unlink(missing_ok=True)
     files.write_json(checkpoint / SEAL, files.sha256_folder(checkpoint))
 

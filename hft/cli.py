@@ -4,12 +4,22 @@ from pathlib import Path
 
 import click
 
-from hft import __version__
+from hft import __version__, errors
 from hft.options import machine_choices, settings, several, some_recipe
 
 
 class Ordered(click.Group):
-    """Lists the commands in the order in which they are used."""
+    """Lists the commands in the order in which they are used; says clearly when the disk is full or not ours to write to."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except click.ClickException:
+            raise
+        except Exception as problem:
+            if clear := errors.of_disk(problem):
+                raise clear from None
+            raise
 
     def list_commands(self, context):
         return list(self.commands)
@@ -53,14 +63,13 @@ def check(names, overrides):
     """
     from hft import recipe_file
     from hft.catalogue import catalogue
-    from hft.errors import HftError
 
     failed = []
     for name in names or catalogue():
         try:
             loaded = recipe_file.load(name, overrides)
             click.echo(f"{name}: correct (digest {loaded.digest[:12]})")
-        except HftError as problem:
+        except errors.HftError as problem:
             failed.append(name)
             problem.show()
     if failed:
@@ -198,11 +207,10 @@ def export(targets, formats, max_drop, choices):
     """
     from hft import recipe, runs
     from hft.catalogue import suggest
-    from hft.errors import HftError
 
     for kind in formats:
         if kind not in recipe.FORMATS:
-            raise HftError(f"unknown format '{kind}'{suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
+            raise errors.HftError(f"unknown format '{kind}'{suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
     some_recipe(targets, "export --format q4_k_m")
     if len(targets) > 1:
         several("export", targets, format=formats, max_drop=max_drop, **choices)
@@ -255,9 +263,8 @@ def image(digest):
     import json
 
     from hft import image
-    from hft.errors import HftError
 
     manifest = image.read()
     if manifest is None:
-        raise HftError("hft does not run in an image here", "make image-digest   (after: make build)")
+        raise errors.HftError("hft does not run in an image here", "make image-digest   (after: make build)")
     click.echo(json.dumps(image.digests(manifest) if digest else manifest, indent=1, sort_keys=True))

@@ -13,6 +13,7 @@ from pathlib import Path
 from hft import image
 
 HERE = Path(__file__).resolve().parent.parent
+WORLDS = ("cpu", "cuda")
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -21,12 +22,13 @@ def name(world: str) -> str:
     return os.environ.get("IMAGE") or f"hft:{world}"
 
 
-def build(world: str, options: list) -> int:
-    """Build the image with labels that say what is in it; `options` go to docker build."""
-    command = ["docker", "buildx", "build", "--target", world, "--tag", name(world), *options]
-    for label, value in labels(world).items():
-        command += ["--label", f"{label}={value}"]
-    command += ["--build-arg", f"REVISION={labels(world)['org.opencontainers.image.revision']}"]
+def build(target: str, options: list) -> int:
+    """Build a target of the Dockerfile; an image gets labels that say what is in it. `options` go to docker build."""
+    command = ["docker", "buildx", "build", "--target", target, *options]
+    if target in WORLDS:
+        said = labels(target)
+        command += ["--tag", name(target), "--build-arg", f"REVISION={said['org.opencontainers.image.revision']}"]
+        command += [word for label in said for word in ("--label", f"{label}={said[label]}")]
     if os.environ.get("BASE_IMAGE"):
         command += ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"]
     if os.environ.get("LLAMA_CPP"):  # a finished build, such as ~/.cache/hft/llama.cpp-*

@@ -43,6 +43,7 @@ def to_folder(gguf: Path) -> Path:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # the library's own progress bars
             convert(gguf, draft)
+        files.readable(draft)
         if folder.exists():  # another process was faster
             shutil.rmtree(draft)
         else:

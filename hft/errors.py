@@ -1,6 +1,11 @@
 """The one error that users see."""
 
+import errno
+
 import click
+
+FULL = "No space left on device"  # as Python, torch and safetensors say it
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class HftError(click.ClickException):
@@ -8,3 +13,16 @@ class HftError(click.ClickException):
 
     def __init__(self, problem: str, fix: str):
         super().__init__(f"{problem}\n  Fix: {fix}")
+
+
+def of_disk(problem: Exception) -> HftError | None:
+    """The clear form of an error that the disk is to blame for: full, not writable; None for any other error."""
+    where = getattr(problem, "filename", None) or "the disk"
+    if FULL in str(problem) or getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return HftError(f"{FULL}: {where}; what was complete is kept",
+                        "free some space and go on with --resume, or put the runs on another disk: RUNS=/path make ...")
+    if getattr(problem, "errno", None) in REFUSED:
+        return HftError(f"{problem.strerror}: {where}",
+                        "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, and name yourself: "
+                        "HFT_USER=$(id -u):$(id -g)")
+    return None

@@ -41,10 +41,20 @@ def new_folder(target: Path):
     draft.mkdir(parents=True)
     try:
         yield draft
+        readable(draft)
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def readable(folder: Path) -> None:
+    """Give files the permissions that the umask asks for: safetensors makes them for their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~mask)
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from hft import files
 
 def quiet() -> None:
     """Private compile caches, no telemetry, no progress bars and no banners but our own."""
-    private = files.cache() / "unsloth"
+    private = files.cache() / f"unsloth-{os.getuid()}"  # each user of a shared cache has one
     settings = {
         "UNSLOTH_COMPILE_LOCATION": str(private),  # its default, the working directory, is imported as code
         "UNSLOTH_DISABLE_STATISTICS": "1", "UNSLOTH_DISABLE_AUTO_UPDATES": "1", "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -67,7 +67,7 @@ def fetch(scratch: Path) -> Path:
     print("Fetching the source of llama.cpp (77 MB, once) ...", flush=True)
     wanted = scratch / "source.txt"
     wanted.write_text(SOURCE + "\n", encoding="utf-8")
-    run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
+    run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", "llama-cpp-python",
          "--require-hashes", "--dest", str(scratch), "-r", str(wanted)],
         "fetching llama.cpp's source", "check the network; or set HFT_LLAMA_CPP to a folder with a finished build")
     archive = next(scratch.glob("llama_cpp_python-*.tar.gz"))

@@ -145,7 +145,7 @@ def free_memory() -> None:
 
 
 def tidy(adapter: Path) -> None:
-    """Sort what PEFT writes in the order of a set, and make files readable for the group."""
+    """Sort what PEFT writes in the order of a set."""
     import json
 
     config = adapter / "adapter_config.json"
@@ -153,8 +153,6 @@ def tidy(adapter: Path) -> None:
         facts = json.loads(config.read_text(encoding="utf-8"))
         facts["target_modules"] = sorted(facts["target_modules"])
         files.write_json(config, facts)
-    for path in adapter.iterdir():
-        path.chmod(0o644)
 
 
 def rows_line(prepared: rows.Prepared) -> str:

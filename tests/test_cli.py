@@ -9,7 +9,7 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "runs"]
+COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "runs", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 
@@ -36,7 +36,7 @@ def test_looking_imports_nothing_heavy(tmp_path, words):
 
 @pytest.mark.parametrize(("words", "code", "said"), [
     (["train", "nothing"], 1, "no recipe 'nothing'"),
-    (["train"], 2, "Missing argument 'NAME'"),
+    (["train"], 2, "Which recipe? For example: hft train quickstart"),
     (["train", "quickstart", "--max-steps", "0"], 2, "0 is not in the range x>=1"),
     (["train", "quickstart", "--backend", "megatron"], 1, "--backend: 'megatron' is not known\n  Fix: choose one of: unsloth, plain"),
     (["train", "quickstart", "--rows-per-device", "3"], 1,

@@ -148,3 +148,14 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         (draft / "half").touch()
         raise RuntimeError
     assert [path.name for path in tmp_path.rglob("*")] == ["adapter", "weights"]
+
+
+def test_a_new_folder_is_readable_as_the_umask_says(tmp_path):
+    """safetensors makes files of mode 0600: nobody else could load what was trained."""
+    before = os.umask(0o002)
+    try:
+        with files.new_folder(tmp_path / "adapter") as draft:
+            (draft / "weights").touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "adapter" / "weights").stat().st_mode & 0o777 == 0o664

@@ -114,3 +114,11 @@ def test_a_secret_with_white_space_around_it_is_found_without(monkeypatch):
 @pytest.mark.parametrize("token", [f"github_pat_{LETTERS}_{LETTERS}", f"my_hf_{LETTERS}"])
 def test_more_shapes_of_tokens_are_known(token):
     assert LETTERS not in redact.text(token)
+
+
+def test_a_mounted_token_is_never_written(tmp_path, monkeypatch):
+    (tmp_path / "token").write_text("a-token-of-no-known-shape\n")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    redact.mounted.cache_clear()
+    assert redact.text(f"from {tmp_path}/token: a-token-of-no-known-shape") == f"from {tmp_path}/token: [secret]"
+    redact.mounted.cache_clear()

@@ -70,3 +70,11 @@ def test_a_folder_that_cannot_be_written_is_named(loaded, monkeypatch):
     monkeypatch.setenv("HFT_RUNS", "/proc/no")
     with pytest.raises(HftError, match="cannot make /proc/no/quickstart/"):
         runs.start(loaded)
+
+
+@pytest.mark.parametrize(("trained", "wanted", "found"), [
+    (80, None, True), (80, 5, True), (5, 5, True), (5, 3, True), (5, None, False), (5, 9, False)])
+def test_a_smoke_test_is_no_finished_training(loaded, trained, wanted, found):
+    run = runs.start(loaded)
+    (run / "passport.json").write_text(json.dumps({"training": {"steps": trained, "of_steps": 80}}))
+    assert runs.finished(loaded, wanted) == (run if found else None)
