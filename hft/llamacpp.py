@@ -72,7 +72,8 @@ def fetch(scratch: Path) -> Path:
         "fetching llama.cpp's source", "check the network; or set HFT_LLAMA_CPP to a folder with a finished build")
     archive = next(scratch.glob("llama_cpp_python-*.tar.gz"))
     with tarfile.open(archive) as tar:
-        tar.extractall(scratch, members=(m for m in tar if f"/{INSIDE}/" in m.name), filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
+        tar.extractall(scratch, members=(m for m in tar if f"/{INSIDE}/" in m.name))
     return scratch / archive.name.removesuffix(".tar.gz") / INSIDE
 
 

@@ -1,6 +1,7 @@
 """The order of rows, the trainer's arguments, and real training on the CPU: resumed, cut and whole runs are one run."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -60,8 +61,6 @@ def whole(tmp_path_factory):
 
 
 def environment():
-    import os
-
     return {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"}
 
 
@@ -133,7 +132,18 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole, shell, tmp_path):
     assert shell("train", "quickstart", *SMALL, "--resume").returncode == 0
     assert weights(newest(tmp_path)) == hashed
     again = shell("train", "quickstart", *SMALL, "--resume")
-    assert again.stdout.startswith("Nothing to resume: ")
+    assert again.stdout.startswith("Nothing to train: ")
+
+
+@pytest.mark.slow
+def test_docker_stop_is_taken_like_ctrl_c(tmp_path):
+    from hft.methods import watch
+
+    before = signal.getsignal(signal.SIGTERM)
+    with watch.watcher(tmp_path, [1, 1], None) as seen:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert seen.interrupted
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow
