@@ -241,6 +241,21 @@ def generate(target, prompt, context, max_new_tokens, choices):
     click.echo(run.side_by_side(folder, prompt, context, max_new_tokens, choices))
 
 
+@cli.command("rewards")
+@click.argument("name")
+@settings
+@click.option("--completions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help='Score this .jsonl instead of the canned ones; each line {"completion": "...", "answer": "..."}.')
+def try_rewards(name, overrides, completions):
+    """Try the rewards of recipe NAME on canned completions: right, wrong, empty, endless, stuffed; loads no model.
+
+    Example: hft rewards grpo_indonesian
+    """
+    from hft import recipe_file, trial
+
+    click.echo(trial.table(recipe_file.load(name, overrides), completions))
+
+
 @cli.command("runs")
 @click.argument("name", required=False)
 def list_runs(name):

@@ -11,11 +11,14 @@ from hft.rows import Sample
 NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
 
 
-def scored(samples: list[Sample], answers: list[str | None], by: str | None) -> list[dict]:
-    """One record a question: id, question, truths, answer and its scores (0 to 1)."""
-    return [{"id": one.id, "question": question(one), "truths": one.answers, "answer": answer,
-             **({"by": str(one.row.get(by))} if by else {}), **metrics.score(answer, one.answers)}
-            for one, answer in zip(samples, answers, strict=True)]
+def scored(samples: list[Sample], answers: list[str | None], by: str | None, judged: list | None = None) -> list[dict]:
+    """One record a question: id, question, truths, answer, its scores (0 to 1) and, where judged, its rewards."""
+    records = [{"id": one.id, "question": question(one), "truths": one.answers, "answer": answer,
+                **({"by": str(one.row.get(by))} if by else {}), **metrics.score(answer, one.answers)}
+               for one, answer in zip(samples, answers, strict=True)]
+    for record, (reward, each) in zip(records, judged or [], strict=bool(judged)):
+        record.update(reward=reward, rewards=each)
+    return records
 
 
 def question(one: Sample) -> str:
@@ -41,7 +44,10 @@ def summary(records: list[dict]) -> dict:
     """Scores x 100 with 95 % intervals over all questions, and the exact match of each part of the breakdown."""
     parts = sorted({record["by"] for record in records if "by" in record})
     split = {part: [r for r in records if r["by"] == part] for part in parts}
-    return {"questions": len(records), **metrics.summarize(records),
+    rewards = {"reward": metrics.interval([r["reward"] for r in records]),
+               "rewards": {name: metrics.interval([r["rewards"][name] for r in records]) for name in records[0]["rewards"]},
+               } if "reward" in records[0] else {}
+    return {"questions": len(records), **metrics.summarize(records), **rewards,
             **({"by": {part: {"questions": len(rows), "exact_match": round(100 * sum(r["exact_match"] for r in rows) / len(rows), 2)}
                        for part, rows in split.items()}} if parts else {})}
 
@@ -53,6 +59,10 @@ def table(evaluation: dict[str, dict]) -> str:
     for key, name in NAMES.items():
         cells = [evaluation[c][key] for c in models]
         lines.append([name, *(f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in cells)])
+    if all("reward" in evaluation[name] for name in models):
+        lines.append(["mean reward, not x 100", *(spread(evaluation[name]["reward"]) for name in models)])
+        for reward in evaluation[models[0]]["rewards"]:
+            lines.append([f"  {reward}", *(spread(evaluation[name]["rewards"][reward]) for name in models)])
     parts = evaluation[models[0]].get("by", {})
     if parts:
         lines.append(["exact match by part", *[""] * len(models)])
@@ -60,6 +70,10 @@ def table(evaluation: dict[str, dict]) -> str:
                   for part, row in parts.items()]
     head = f"{evaluation[models[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
     return f"{head}\n{columns(lines)}"
+
+
+def spread(cell: dict) -> str:
+    return f"{cell['mean']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
 
 
 def part_score(column: dict, part: str) -> str:

@@ -4,7 +4,7 @@ import importlib
 from dataclasses import replace
 from pathlib import Path
 
-from hft import evaluate, files, gguf, llamacpp, machine, models
+from hft import evaluate, files, gguf, judges, llamacpp, machine, models
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -31,7 +31,9 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
             made.append(target)
             if samples and kind != "adapter":
                 answers = ask(target, kind, loaded, plan, samples)
-                evaluate.keep(run, target.name, evaluate.scored(samples, answers, loaded.recipe.evaluate.by))
+                tokenizer = models.tokenizer(models.resolve(loaded.recipe.model)) if loaded.recipe.rewards else None
+                judged = judges.judged(loaded, samples, answers, tokenizer)
+                evaluate.keep(run, target.name, evaluate.scored(samples, answers, loaded.recipe.evaluate.by, judged))
     finally:
         wide(run, loaded).unlink(missing_ok=True)
     compare(run, loaded, made)

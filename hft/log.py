@@ -1,6 +1,7 @@
 """What hft says, on the terminal and in the run's log.txt."""
 
 import io
+import sys
 import time
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -41,10 +42,17 @@ def to(path: Path):
         _file = None
 
 
+class Heard(io.StringIO):
+    """Text that is kept; a file to those who ask for its number, as vLLM does."""
+
+    def fileno(self):
+        return sys.__stdout__.fileno()
+
+
 @contextmanager
 def aside():
     """Keep what libraries print in this block (banners, notices) out of the terminal, in the log only."""
-    heard = io.StringIO()
+    heard = Heard()
     try:
         with redirect_stdout(heard):
             yield

@@ -44,14 +44,15 @@ def score(answer: str | None, truths: list[str]) -> dict[str, float]:
 
 
 def summarize(scores: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """`{score: {mean, low, high}}`, each times 100; low and high bound the bootstrap's 95 % (percentile, seed 0)."""
+    """`{score: {mean, low, high}}`, each times 100, with bootstrapped 95 % intervals."""
+    return {name: interval([100 * one[name] for one in scores]) for name in SCORES}
+
+
+def interval(values: list[float]) -> dict[str, float]:
+    """Mean, and the bootstrap's 95 % interval of it (percentile, seed 0)."""
     import numpy
 
-    rows = len(scores)
-    draws = numpy.random.default_rng(0).integers(0, rows, size=(RESAMPLES, rows))
-    summary = {}
-    for name in SCORES:
-        values = numpy.array([one[name] for one in scores])
-        low, high = numpy.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-        summary[name] = {part: round(100 * float(value), 2) for part, value in (("mean", values.mean()), ("low", low), ("high", high))}
-    return summary
+    kept = numpy.array(values)
+    draws = numpy.random.default_rng(0).integers(0, len(kept), size=(RESAMPLES, len(kept)))
+    low, high = numpy.percentile(kept[draws].mean(axis=1), [2.5, 97.5])
+    return {part: round(float(value), 2) for part, value in (("mean", kept.mean()), ("low", low), ("high", high))}

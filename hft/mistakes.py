@@ -51,9 +51,16 @@ def keys_beside(key: Key) -> list[str]:
     for part in key[:-1]:
         if part in ("train", "evaluate") and key[0] == "data":
             return sorted({name for source in (Korquad, Jsonl, Hub) for name in source.model_fields})
-        annotation = model.model_fields[part].annotation
-        model = next(m for m in (annotation, *getattr(annotation, "__args__", ())) if hasattr(m, "model_fields"))
+        if not part.isdigit():  # an item of a list: the list's own section is meant
+            model = section_in(model.model_fields[part].annotation)
     return list(model.model_fields)
+
+
+def section_in(annotation):
+    """The section inside an annotation such as `Lora | None` or `list[Reward]`; None where there is none."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    return next((found for part in getattr(annotation, "__args__", ()) if (found := section_in(part))), None)
 
 
 def references(loaded) -> list[str]:
@@ -71,6 +78,11 @@ def references(loaded) -> list[str]:
     elif written not in prompts.FORMATS:
         mistakes.append(f"{where}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
                         f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
+    if loaded.recipe.rewards:
+        from hft import judges
+
+        for position, said in judges.mistakes(loaded.recipe, loaded.code):
+            mistakes.append(f"{place(('rewards', str(position)), loaded.origins)}: rewards: {said}")
     for side in ("train", "evaluate"):
         file = getattr(getattr(loaded.recipe.data, side), "file", None)
         if file and (Path(file).is_absolute() or ".." in Path(file).parts):

@@ -28,6 +28,15 @@ def resolve(model: Model) -> Source:
     return Source(model.name, None if Path(model.name).is_dir() else model.revision)
 
 
+def local(source: Source) -> Source:
+    """The same model as a folder: fetched at its revision where it is on the Hub."""
+    if Path(source.name).is_dir():
+        return source
+    from huggingface_hub import snapshot_download
+
+    return Source(snapshot_download(source.name, revision=source.revision), None)
+
+
 def tokenizer(source: Source):
     """The model's tokenizer, padding on the left and with a padding token. Raises HftError when it cannot be had."""
     from transformers import AutoTokenizer

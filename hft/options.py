@@ -19,12 +19,14 @@ def machine_choices(command):
         click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
         click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
+        click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
+        click.option("--vllm-memory", type=click.IntRange(5, 95), help="Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]"),
         click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
     )
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "save_every")
+        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "generator", "vllm_memory", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

@@ -7,9 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from hft import __version__, data, files, image, machine, models, redact, runs
+from hft import __version__, data, files, image, machine, methods, models, redact, runs
 from hft.errors import HftError
-from hft.methods import sft
 from hft.plan import Plan
 from hft.recipe_file import Loaded
 from hft.rows import Prepared
@@ -83,7 +82,7 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
         elif source:
             sources[side] = {"dataset": data.locate(source)}
     seen = hashlib.sha256()
-    for i in sft.order(len(prepared.train), loaded.recipe):
+    for i in methods.of(loaded.recipe).order(len(prepared.train), loaded.recipe):
         tokens = prepared.train[i].tokens
         seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
     return {"sources": sources, "rows": prepared.counts, "overlap": prepared.overlap._asdict(), "tokens_in_order": seen.hexdigest()}

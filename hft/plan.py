@@ -1,5 +1,6 @@
 """A plan says what changes the speed: how this machine carries out a recipe. It never changes which rows meet in a step."""
 
+import importlib.util
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ class Plan:
     weights: str  # how the base is kept: as precision, but fp32 when all weights are trained
     generate_rows: int  # rows asked at once in evaluation
     save_every: int  # optimizer steps between checkpoints
+    generator: str  # what writes completions (grpo) and answers: transformers, or vllm beside the model on the same GPU
+    vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
     why: dict[str, str]  # the reason for each choice
 
     def describe(self) -> str:
@@ -51,6 +54,8 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
     memory = here.gpus[0].memory if device == "cuda" else here.memory
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
+    if recipe.method == "grpo" and device == "cpu":
+        usual = ("plain", "Unsloth has no GRPO on a CPU")
     backend = choice.of("backend", *usual, BACKENDS)
     if backend == "unsloth" and not recipe.lora:
         raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
@@ -66,21 +71,28 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     checkpointing = choice.of("checkpointing", saved, "the safe choice for this device and backend", CHECKPOINTING)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
+    has_vllm = recipe.method == "grpo" and device == "cuda" and importlib.util.find_spec("vllm") is not None
+    usual = (("vllm", "installed, and much faster") if has_vllm and backend == "unsloth" else
+             ("transformers", "vLLM needs method: grpo, a GPU and the unsloth backend"))  # beside plain, vLLM 0.26 fails
+    generator = choice.of("generator", *usual, ("transformers", "vllm"))
+    if generator == "vllm" and not (has_vllm and backend == "unsloth"):
+        raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
+    share = choice.of("vllm_memory", 50, "half of the card, in percent; the other half trains") if generator == "vllm" else None
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
         checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
-        why=choice.why,
+        generator=generator, vllm_memory=share and share / 100, why=choice.why,
     )
 
 
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every")
-    return {name: before[name] if wanted.get(name) is None else wanted[name] for name in names}
+    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every", "generator")
+    return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
 
 
 class Choices:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Count = Annotated[int, Field(strict=True, gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -98,6 +98,31 @@ class Train(Section):
         return self
 
 
+class Grpo(Section):
+    generations: Annotated[int, Field(strict=True, ge=2)] = Field(8, description="completions of one prompt, compared with each other")
+    completion_tokens: Count = Field(description="tokens a completion may have")
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="0: all tokens")
+    min_p: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="tokens below this share of the likeliest one are out")
+    beta: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the KL divergence from the base model")
+    loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
+    epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="clip range of the probability ratio")
+    importance_sampling: Literal["token", "sequence"] = "token"
+    scale_rewards: Literal["group", "batch", "none"] = Field("group", description="what the spread of rewards is divided by")
+    mask_truncated: bool = Field(False, description="leave completions that were cut off out of the loss")
+    prompt_quantile: Share | None = Field(None, description="prompts with more tokens than this quantile of all are dropped and counted")
+    tags: tuple[str, str] | None = Field(None, description="around the reasoning; without it, the tokenizer's own think tokens")
+    keep_completions: Count = Field(10, description="steps between kept completions (completions.jsonl)")
+
+
+class Reward(Section):
+    name: str = Field(description="a function of hft/rewards.py, or file.py:function beside the recipe")
+    weight: float = 1.0
+    compat: Literal["seed"] | None = Field(None, description="seed: score as the GRPO guides do, loopholes included")
+    options: dict[str, float | str | list[str]] = Field({}, description="the function's own parameters, such as wanted: id")
+
+
 class Evaluate(Section):
     rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
@@ -118,14 +143,28 @@ class Export(Section):
 
 class Recipe(Section):
     description: str = ""
-    method: Literal["sft"]
+    method: Literal["sft", "grpo"]
     model: Model
     data: Data
     prompt: Prompt
     lora: Lora | None = Field(Lora(), description="null trains all weights")
     train: Train
+    grpo: Grpo | None = Field(None, description="for method: grpo")
+    rewards: list[Annotated[Reward, BeforeValidator(lambda one: {"name": one} if isinstance(one, str) else one)]] | None = None
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
+
+    @model_validator(mode="after")
+    def method_has_its_sections(self):
+        if self.method == "sft" and (self.grpo or self.rewards):
+            raise ValueError("'grpo' and 'rewards' belong to method: grpo")
+        if self.method == "grpo" and not (self.grpo and self.rewards and self.lora):
+            raise ValueError("method: grpo needs the sections 'grpo' and 'rewards', and 'lora'")
+        if self.grpo and self.train.batch_size % self.grpo.generations:
+            fits = [n for n in range(2, self.train.batch_size + 1) if self.train.batch_size % n == 0]
+            raise ValueError(f"train.batch_size {self.train.batch_size} counts completions and must be divisible by grpo.generations "
+                             f"{self.grpo.generations}; generations that fit: {', '.join(map(str, fits))}")
+        return self
 
     @model_validator(mode="after")
     def adapter_on_quantized(self):

@@ -35,7 +35,7 @@ class Loaded(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256 in hex over the canonical recipe, without its description, and the Python beside it."""
-        facts = {"recipe": self.recipe.model_dump(mode="json", exclude={"description"}), "python": self.python}
+        facts = {"recipe": self.recipe.model_dump(mode="json", exclude={"description"}, exclude_none=True), "python": self.python}
         return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -71,8 +71,8 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
 
 def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
     """The Python that belongs to a recipe: NAME.py and the files of its `file.py:function` values."""
-    named = {recipe.prompt.format.partition(":")[0]} if ":" in recipe.prompt.format else set()
-    wanted = sorted(named | {f"{name}.py"})
+    values = [recipe.prompt.format, *(one.name for one in recipe.rewards or [])]
+    wanted = sorted({value.partition(":")[0] for value in values if ":" in value} | {f"{name}.py"})
     return {file: (folder / file).read_text(encoding="utf-8") for file in wanted if (folder / file).is_file()}
 
 

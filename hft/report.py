@@ -51,10 +51,11 @@ def preparation(loaded: Loaded, preview: int) -> str:
                         f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})")
     if prepared.evaluate:
         said.append(f"overlap: {prepared.overlap.describe()}")
+    marked = "the right answer" if loaded.recipe.method == "grpo" else "the part that is trained"
     for one in prepared.train[:preview]:
         trained = tokenizer.decode(one.tokens.completion_ids)
         said.append(f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
-                    f"the part between >>> and <<< is trained\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
+                    f"{marked} stands between >>> and <<<\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
     return "\n".join(said)
 
 

@@ -5,9 +5,10 @@ import importlib
 import random
 from typing import NamedTuple
 
-from hft import data, hooks, progress, prompts
+from hft import data, hooks, methods, progress, prompts
 from hft.errors import HftError
 from hft.overlap import Overlap, measure, texts
+from hft.recipe import Recipe
 from hft.recipe_file import Loaded
 
 
@@ -52,8 +53,10 @@ def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
     wanted, seed, limit = recipe.data, recipe.train.seed, recipe.model.max_tokens
     train, evaluate = given.train, given.evaluate
     if tokenizer is not None:
-        train = short_enough(train, limit, tokenizer, counts["train"], "train")
-        evaluate = short_enough(evaluate, limit, tokenizer, counts.get("evaluate"), "held-out")
+        train = short_enough(train, recipe, tokenizer, counts["train"], "train")
+        evaluate = short_enough(evaluate, recipe, tokenizer, counts.get("evaluate"), "held-out")
+        if recipe.grpo and recipe.grpo.prompt_quantile:
+            train = short_prompts(train, recipe.grpo.prompt_quantile, counts["train"])
     train = sample(train, wanted.train.sample, seed, counts["train"])
     if wanted.held_out:
         train, evaluate = split(train, wanted.held_out, wanted.train.group, seed)
@@ -131,17 +134,29 @@ def rename(row: dict, source, side: str, number: int) -> dict:
     return {wanted: row[name] for wanted, name in source.columns.items()}
 
 
-def short_enough(samples: list[Sample], limit: int, tokenizer, count: dict, side: str) -> list[Sample]:
-    """Tokenise; drop and count what is longer than `limit` tokens: cutting would remove the answer."""
-    kept = []
+def short_enough(samples: list[Sample], recipe: Recipe, tokenizer, count: dict, side: str) -> list[Sample]:
+    """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
+    kept, limit, room = [], recipe.model.max_tokens, methods.of(recipe).room
     with progress.bar(f"tokenising {side} rows", len(samples)) if len(samples) > 2000 else progress.silent() as shown:
         for number, one in enumerate(samples, 1):
             tokens = prompts.encode(one.prompt, one.answers[0], tokenizer)
-            if len(tokens.prompt_ids) + len(tokens.completion_ids) > limit:
+            if len(tokens.prompt_ids) + room(recipe, tokens.completion_ids) > limit:
                 count["too long"] = count.get("too long", 0) - 1
             else:
                 kept.append(one._replace(tokens=tokens))
             shown.advance(number)
+    return kept
+
+
+def short_prompts(samples: list[Sample], quantile: float, count: dict) -> list[Sample]:
+    """Drop and count prompts with more tokens than this quantile of all, rounded down, as the GRPO guides do."""
+    import numpy
+
+    lengths = [len(one.tokens.prompt_ids) for one in samples]
+    limit = int(numpy.quantile(lengths, quantile)) if samples else 0
+    kept = [one for one, length in zip(samples, lengths, strict=True) if length <= limit]
+    if len(kept) < len(samples):
+        count[f"prompt over {limit} tokens"] = len(kept) - len(samples)
     return kept
 
 

@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import evaluate, export, files, hooks, libraries, lora, models, passport, recipe_file, rows, runs
+from hft import evaluate, export, files, hooks, judges, libraries, lora, methods, models, passport, recipe_file, rows, runs
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
 from hft.log import say
-from hft.methods import sft
 from hft.plan import Plan
 from hft.recipe_file import Loaded
 
@@ -32,7 +31,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
     libraries.quiet()
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
-    steps = sft.steps(loaded.recipe, len(given.train))
+    steps = methods.of(loaded.recipe).steps(loaded.recipe, len(given.train))
     plan = plans.make(loaded.recipe, steps, **choices)
     if dry_run:
         return show_dry_run(loaded, plan, given, max_steps)
@@ -96,7 +95,7 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     backend = importlib.import_module(f"hft.backends.{plan.backend}")
     prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))) if given else None
     with logging.aside():
-        model, tokenizer = backend.load(loaded.recipe.model, plan)
+        model, tokenizer = backend.load(loaded.recipe.model, plan, loaded.recipe.lora.rank if loaded.recipe.lora else 0)
         if loaded.recipe.lora:
             lora.check_targets(model, loaded.recipe.lora.targets)
             model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
@@ -110,13 +109,14 @@ def ask(run: Path, opened: Opened, column: str, again: bool = False) -> None:
         return
     answers = opened.backend.generate(opened.model, opened.tokenizer, [one.tokens.prompt_ids for one in samples],
                                       opened.loaded.recipe.evaluate.max_new_tokens, opened.plan, f"asking {column} (questions)")
-    evaluate.keep(run, column, evaluate.scored(samples, answers, opened.loaded.recipe.evaluate.by))
+    evaluate.keep(run, column, evaluate.scored(samples, answers, opened.loaded.recipe.evaluate.by,
+                                               judges.judged(opened.loaded, samples, answers, opened.tokenizer)))
 
 
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
     recipe = opened.loaded.recipe
-    training = sft.train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
+    training = methods.of(recipe).train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
     name = "adapter" if recipe.lora else "model"
     with files.new_folder(run / name) as draft:
         opened.model.save_pretrained(draft)
@@ -164,7 +164,8 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     """Say what would happen, without the model: rows, steps, plan."""
     prepared = rows.prepare(loaded, given)
     say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
-    say(f"Steps: {min(max_steps or 10**9, sft.steps(loaded.recipe, len(prepared.train)))} of {loaded.recipe.train.batch_size} rows")
+    steps = methods.of(loaded.recipe).steps(loaded.recipe, len(prepared.train))
+    say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     say(f"Plan: {plan.describe()}. Nothing was trained or written.")
 
 

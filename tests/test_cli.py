@@ -9,7 +9,7 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "runs", "image"]
+COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "rewards", "runs", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 

@@ -31,7 +31,7 @@ train:
   learning_rate: 1.0e-3
 """
 BROKEN = [  # what to replace, by what, and the exact lines of the message
-    ("method: sft", "method: stf", "line 1: method: 'stf' is not known; did you mean 'sft'?; known: sft"),
+    ("method: sft", "method: stf", "line 1: method: 'stf' is not known; did you mean 'sft'?; known: sft, grpo"),
     ("  rank: 8", "  rnk: 8", "line 13: lora.rnk: unknown key; did you mean 'rank'?"),
     ("  rank: 8", "  rank: 0", "line 13: lora.rank: input should be greater than 0, not 0"),
     ("  rank: 8", "  rank: yes", "line 13: lora.rank: input should be a valid integer, not True"),
@@ -123,7 +123,7 @@ def test_all_mistakes_are_named_at_once(recipes, invoke):
 def test_an_unknown_name_lists_the_known_ones(invoke):
     output = invoke("check", "korquad_qlor").output
     assert "did you mean 'korquad_qlora'?" in output
-    assert "choose one of: korquad_llama2 korquad_qlora korquad_tutorial quickstart" in output
+    assert "choose one of: grpo_gsm8k grpo_indonesian grpo_quickstart korquad_llama2 korquad_qlora korquad_tutorial quickstart" in output
 
 
 @pytest.mark.parametrize(("setting", "key", "value"), [

@@ -86,8 +86,8 @@ def test_the_passport_tells_the_whole_run(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("file", "step"), [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 4),
-                                            ("checkpoints/checkpoint-4/sealed.json", 2), ("adapter/adapter_config.json", 6)])
+@pytest.mark.parametrize(("file", "step"), [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 2),
+                                            ("adapter/adapter_config.json", 6)])
 def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, file, step):
     """Killed as soon as `file` is there; the run goes on after `step`. At 2, the disk has lost what was written last."""
     _, hashed, curve, _ = whole

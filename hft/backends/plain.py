@@ -7,8 +7,8 @@ from hft.plan import Plan
 from hft.recipe import Lora, Model
 
 
-def load(spec: Model, plan: Plan):
-    """Return (model, tokenizer) at the recipe's revision, quantised as it says."""
+def load(spec: Model, plan: Plan, rank: int = 16):
+    """Return (model, tokenizer) at the recipe's revision, quantised as it says; `rank` is that of the adapter to come."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 

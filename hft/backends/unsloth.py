@@ -2,21 +2,25 @@
 
 from pathlib import Path
 
-from hft import generation, lora, merging, models
+from hft import generation, lora, merging, models, vllm
 from hft.plan import Plan
 from hft.recipe import Lora, Model
 
 CHECKPOINTING = {"none": False, "full": True, "offloaded": "unsloth"}
 
 
-def load(spec: Model, plan: Plan):
-    """Return (model, tokenizer) at the recipe's revision, quantised as it says."""
+def load(spec: Model, plan: Plan, rank: int = 16):
+    """Return (model, tokenizer) at the recipe's revision, quantised as it says; `rank` is that of the adapter to come."""
     import torch
     from unsloth import FastLanguageModel
 
     source = models.resolve(spec)
+    fast = {}
+    if plan.generator == "vllm":
+        source = models.local(source)  # fast_inference takes the default branch, whatever the revision
+        fast = {"fast_inference": True, "max_lora_rank": rank, "gpu_memory_utilization": plan.vllm_memory}
     model, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
+        **fast, model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
         dtype=torch.bfloat16 if plan.weights == "bf16" else torch.float32,
         load_in_4bit=spec.quantization == "nf4", use_exact_model_name=True,
         use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
@@ -40,6 +44,8 @@ def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, pl
     """Return the greedy answer to each prompt (token ids)."""
     from unsloth import FastLanguageModel
 
+    if plan.generator == "vllm":
+        return vllm.greedy(model, tokenizer, prompts, max_new_tokens, what)
     FastLanguageModel.for_inference(model)
     try:
         return generation.greedy(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what)

@@ -1,18 +1,13 @@
 """`method: sft`: supervised fine-tuning with TRL's SFTTrainer; the loss is on the answers only."""
 
 import math
-import random
 from pathlib import Path
 
-from hft import checkpoints, lora
-from hft.methods import arguments
+from hft.methods import arguments, training
 from hft.methods.watch import watcher
 from hft.plan import Plan
 from hft.recipe import Recipe
 from hft.rows import Sample
-
-SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 
 
 def steps(recipe: Recipe, rows: int) -> int:
@@ -21,18 +16,13 @@ def steps(recipe: Recipe, rows: int) -> int:
 
 
 def order(rows: int, recipe: Recipe) -> list[int]:
-    """Which row stands where in training, `steps x batch_size` of them: pass after pass, each shuffled by the seed.
+    """Which row stands where in training, `steps x batch_size` of them."""
+    return training.order(rows, steps(recipe, rows) * recipe.train.batch_size, recipe.train.seed)
 
-    It depends on the recipe alone; a plan only cuts it into micro-batches.
-    """
-    wanted = steps(recipe, rows) * recipe.train.batch_size
-    shuffle = random.Random(recipe.train.seed)
-    chosen = []
-    while len(chosen) < wanted:
-        once = list(range(rows))
-        shuffle.shuffle(once)
-        chosen += once
-    return chosen[:wanted]
+
+def room(recipe: Recipe, completion_ids: list[int]) -> int:
+    """Tokens that a row needs beside its prompt."""
+    return len(completion_ids)
 
 
 def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
@@ -48,22 +38,7 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     seen = watcher(run, step_tokens(chosen, recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
                          train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
-    trainer.remove_callback(printer())
-    if recipe.lora:
-        lora.initialise(model, recipe.train.seed)  # once more: the trainer has cast it
-    newest = checkpoints.newest(run / "checkpoints")
-    done = int(newest.name.rpartition("-")[2]) if newest else 0
-    with seen:
-        if done < seen.last:
-            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-        else:  # the Trainer would make one more step before it stops
-            trainer._load_from_checkpoint(str(newest))
-            trainer.state.global_step = done
-            seen.go_on(done)
-    if seen.interrupted:
-        raise KeyboardInterrupt
-    return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
-            "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+    return training.carry_out(trainer, seen, (values, origins), recipe, run)
 
 
 def step_tokens(chosen: list[Sample], rows: int) -> list[int]:
@@ -80,34 +55,10 @@ def labelled(one: Sample) -> dict:
 
 def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
     """All arguments of SFTConfig, and the origin of each."""
-    told = recipe.train
-    return arguments.complete(config, recipe=dict(
-        max_steps=steps(recipe, rows), learning_rate=told.learning_rate, lr_scheduler_type=SCHEDULES[told.schedule],
-        warmup_steps=math.ceil(told.warmup * steps(recipe, rows)), optim=OPTIMIZERS[told.optimizer], weight_decay=told.weight_decay,
-        max_grad_norm=told.max_grad_norm, seed=told.seed, data_seed=told.seed,
-    ), plan=dict(
-        per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
-        gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=plan.precision == "bf16", fp16=False, tf32=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
-        dataloader_pin_memory=plan.device == "cuda",
-    ), hft=dict(
-        output_dir=str(run / "checkpoints"), train_sampling_strategy="sequential", shuffle_dataset=False, packing=False, padding_free=False,
+    return arguments.complete(
+        config, recipe=training.recipe_arguments(recipe, steps(recipe, rows)), plan=training.plan_arguments(plan), hft=dict(
+        **training.house_arguments(run), train_sampling_strategy="sequential", packing=False, padding_free=False,
         max_length=None,  # longer rows were dropped and counted before
         dataset_kwargs={"skip_prepare_dataset": True}, completion_only_loss=False,  # our labels say it already
-        remove_unused_columns=False, logging_steps=1, logging_first_step=True, logging_nan_inf_filter=False, save_strategy="steps",
-        save_total_limit=3, report_to="none", disable_tqdm=True, average_tokens_across_devices=True, loss_type="nll",
+        loss_type="nll",
     ))
-
-
-def plain_value(value, run: Path):
-    """An argument as JSON can hold it, without the run's path."""
-    if isinstance(value, str):
-        return value.replace(str(run), "RUN")
-    return value if isinstance(value, int | float | bool | dict | list | type(None)) else str(value)
-
-
-def printer():
-    """The callback with which transformers prints every log record."""
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback

@@ -5,9 +5,25 @@ import signal
 import time
 from pathlib import Path
 
-from hft import checkpoints, files, progress
+from hft import checkpoints, files, log, progress
 
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
+
+
+KEPT = ("reward", "kl", "entropy", "completions/", "frac_reward_zero_std", "clip_ratio", "sampling/")  # of what GRPOTrainer logs
+STUCK = {
+    "frac_reward_zero_std": (0.5, "in most groups all completions score alike, and such a group teaches nothing: "
+                                  "raise grpo.temperature or grpo.generations, or take rewards with more steps (hft rewards NAME)"),
+    "completions/clipped_ratio": (0.5, "most completions are cut off before they end: raise grpo.completion_tokens, "
+                                       "or reward short ones"),
+}
+
+
+def shown(logs: dict) -> str:
+    """What is worth a glance: reward and length where there are any, else the loss."""
+    if "reward" not in logs:
+        return f"loss {logs['loss']:.4f}"
+    return f"reward {logs['reward']:.3f} (spread {logs['reward_std']:.3f}), {logs['completions/mean_length']:.0f} tokens long"
 
 
 def watcher(run: Path, tokens: list[int], stop_after: int | None):
@@ -22,6 +38,7 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
 
         def __init__(self):
             self.path, self.seconds, self.losses = run / "metrics.jsonl", [], []
+            self.tokens, self.recent, self.warned = 0, [], set()
             self.last = min(stop_after or len(tokens), len(tokens))
 
         def __enter__(self):
@@ -69,13 +86,26 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
         def on_log(self, args, state, control, logs=None, **others):
             if "loss" not in logs:
                 return
-            seconds, seen = self.seconds[-1], tokens[state.global_step - 1]
+            seconds = self.seconds[-1]
+            seen = tokens[state.global_step - 1] or round(logs.get("num_tokens", 0) - self.tokens)
+            self.tokens = logs.get("num_tokens", 0)
             self.losses.append(logs["loss"])
             row = {"step": state.global_step, "loss": logs["loss"], "grad_norm": logs.get("grad_norm"),
-                   "learning_rate": logs.get("learning_rate"), "tokens": seen, "seconds": round(seconds, 4)}
+                   "learning_rate": logs.get("learning_rate"), "tokens": seen, "seconds": round(seconds, 4),
+                   **{name: value for name, value in logs.items() if name.startswith(KEPT)}}
             with self.path.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
-            self.shown.advance(state.global_step, f"loss {logs['loss']:.4f}, {seen / seconds:,.0f} tokens/s")
+            self.shown.advance(state.global_step, f"{shown(logs)}, {seen / seconds:,.0f} tokens/s")
+            self.warn(row)
+
+        def warn(self, row):
+            """Say once what makes reinforcement learning stand still."""
+            self.recent = [*self.recent[-4:], row]
+            for name, (limit, said) in STUCK.items():
+                values = [one.get(name) or 0 for one in self.recent]
+                if len(values) == 5 and min(values) > limit and name not in self.warned:
+                    self.warned.add(name)
+                    log.say(f"Warning, step {row['step']}: {said}")
 
         def on_save(self, args, state, control, **others):
             checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")

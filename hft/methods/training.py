@@ -1,0 +1,88 @@
+"""What all methods share: the order of rows, the arguments of transformers' Trainer, training to the end or to a stop."""
+
+import math
+import random
+from pathlib import Path
+
+from hft import checkpoints, lora
+from hft.plan import Plan
+from hft.recipe import Recipe
+
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
+
+
+def order(rows: int, wanted: int, seed: int) -> list[int]:
+    """Which row stands where, `wanted` places: pass after pass, each shuffled by the seed.
+
+    It depends on the recipe alone; a plan only cuts it into micro-batches.
+    """
+    shuffle = random.Random(seed)
+    chosen = []
+    while len(chosen) < wanted:
+        once = list(range(rows))
+        shuffle.shuffle(once)
+        chosen += once
+    return chosen[:wanted]
+
+
+def recipe_arguments(recipe: Recipe, steps: int) -> dict:
+    """The arguments that a recipe's `train` section sets."""
+    told = recipe.train
+    return dict(
+        max_steps=steps, learning_rate=told.learning_rate, lr_scheduler_type=SCHEDULES[told.schedule],
+        warmup_steps=math.ceil(told.warmup * steps), optim=OPTIMIZERS[told.optimizer], weight_decay=told.weight_decay,
+        max_grad_norm=told.max_grad_norm, seed=told.seed, data_seed=told.seed,
+    )
+
+
+def plan_arguments(plan: Plan) -> dict:
+    """The arguments that the plan sets."""
+    return dict(
+        per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
+        gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=plan.precision == "bf16", fp16=False, tf32=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
+        dataloader_pin_memory=plan.device == "cuda",
+    )
+
+
+def house_arguments(run: Path) -> dict:
+    """The arguments that hft always sets."""
+    return dict(
+        output_dir=str(run / "checkpoints"), shuffle_dataset=False, remove_unused_columns=False, logging_steps=1, logging_first_step=True,
+        logging_nan_inf_filter=False, save_strategy="steps", save_total_limit=3, report_to="none", disable_tqdm=True,
+        average_tokens_across_devices=True,
+    )
+
+
+def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: Path) -> dict:
+    """Train from the newest whole checkpoint in `run` to the end, or to where `seen` stops; returns what the passport keeps.
+
+    Raises KeyboardInterrupt after a Ctrl-C, once a checkpoint is saved.
+    """
+    from transformers.trainer_callback import PrinterCallback
+
+    values, origins = arguments
+    trainer.remove_callback(PrinterCallback)  # it prints every log record
+    if recipe.lora:
+        lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
+    newest = checkpoints.newest(run / "checkpoints")
+    done = int(newest.name.rpartition("-")[2]) if newest else 0
+    with seen:
+        if done < seen.last:
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        else:  # the Trainer would make one more step before it stops
+            trainer._load_from_checkpoint(str(newest))
+            trainer.state.global_step = done
+            seen.go_on(done)
+    if seen.interrupted:
+        raise KeyboardInterrupt
+    return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
+            "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+
+
+def plain_value(value, run: Path):
+    """An argument as JSON can hold it, without the run's path."""
+    if isinstance(value, str):
+        return value.replace(str(run), "RUN")
+    return value if isinstance(value, int | float | bool | dict | list | type(None)) else str(value)

@@ -1,0 +1,197 @@
+"""Built-in rewards: a bare name in a recipe's `rewards` is a function here; `file.py:function` is one beside the recipe.
+
+Each takes TRL's arguments (`completions`, and the data's columns by name) and returns one float a completion. With `compat: seed`
+it scores as the GRPO guides do, whose rules can be earned without merit; the default closes those ways (said at each function).
+"""
+
+import functools
+import math
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?\.?\d*"  # 1,234.5 is one number; a lone dot or sign is none
+FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
+MATHS = re.compile(r"\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[A-Za-z]+|[\d=+*/^<>|{}\[\]()_.,:;%#-]+", re.DOTALL)
+EOS_TEXT = re.compile(r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</s>")  # end tokens that a tokenizer writes as text
+
+
+class Tags(NamedTuple):
+    """What surrounds the reasoning; `opened` when the chat template has written the first one into the prompt already."""
+
+    start: str = "<think>"
+    end: str = "</think>"
+    opened: bool = False
+
+
+def text_of(completion) -> str | None:
+    """The text of a completion: a string, or a chat's first message; None for anything else."""
+    if isinstance(completion, list) and completion and isinstance(completion[0], dict):
+        completion = completion[0].get("content")
+    return completion if isinstance(completion, str) else None
+
+
+def parts(text: str | None, tags: Tags) -> tuple[str, str] | None:
+    """(reasoning, answer) of a completion with exactly one pair of tags in the right order and text in both; else None."""
+    if text is None or text.count(tags.end) != 1:
+        return None
+    before, _, answer = text.partition(tags.end)
+    starts = before.count(tags.start)
+    if tags.start in answer or starts > 1 or (starts == 0 and not tags.opened):
+        return None
+    reasoning, answer = before.partition(tags.start)[2] if starts else before, EOS_TEXT.sub("", answer).strip()
+    return (reasoning.strip(), answer) if reasoning.strip() and answer else None
+
+
+def format_exact(completions, *, tags: Tags, compat: str | None = None, score: float = 3.0, **columns) -> list[float]:
+    """`score` for reasoning between its tags and an answer behind it, else 0; in [0, score].
+
+    seed: the end tag anywhere is enough, with nothing around it.
+    """
+    texts = [text_of(one) for one in completions]
+    if compat == "seed":
+        return [score if tags.end in (text or "") else 0.0 for text in texts]
+    return [score if parts(text, tags) else 0.0 for text in texts]
+
+
+def format_approximate(completions, *, tags: Tags, compat: str | None = None, right: float = 0.5, wrong: float = -1.0,
+                       **columns) -> list[float]:
+    """`right` or `wrong` for each of the two tags; in [2 wrong, 2 right].
+
+    right: the start tag once (not at all where the template opens it), the end tag once and behind it. seed: each once, anywhere.
+    """
+    scores = []
+    for text in map(text_of, completions):
+        text = text or ""
+        starts, ends = text.count(tags.start), text.count(tags.end)
+        if compat == "seed":
+            scores.append((right if starts == 1 else wrong) + (right if ends == 1 else wrong))
+            continue
+        begun = starts == (0 if tags.opened else 1) or (tags.opened and text.lstrip().startswith(tags.start) and starts == 1)
+        behind = ends == 1 and text.find(tags.start) < text.find(tags.end)
+        scores.append((right if begun else wrong) + (right if behind else wrong))
+    return scores
+
+
+def answer(completions, answer, *, tags: Tags, compat: str | None = None, exact: float = 5.0, stripped: float = 3.5, near: float = 2.0,
+           close: float = 1.5, far: float = -2.5, unreadable: float = -4.5, missing: float | None = None, **columns) -> list[float]:
+    """The answer behind the reasoning against the truth; in [unreadable, exact].
+
+    `exact` for the same text or number, `near` and `close` within 10 % and 20 % of it, `far` for another number, `unreadable` for
+    no number, `missing` (default: as unreadable) for no answer at all. seed: `missing` is -2, better than a wrong answer; text that
+    differs in white space only gets `stripped`; "1,000", an end token behind the answer, and a truth of 0 are unreadable.
+    """
+    scores = []
+    for text, truth in zip(map(text_of, completions), answer, strict=True):
+        if compat == "seed":
+            found = re.search(f"{re.escape(tags.end)}(.*)", text or "", re.DOTALL)
+            missed = -2.0 if missing is None else missing
+            scores.append(missed if found is None else seed_answer(found[1], truth, exact, stripped, near, close, far, unreadable))
+            continue
+        found = parts(text, tags)
+        if found is None:
+            scores.append(unreadable if missing is None else missing)
+            continue
+        given, wanted = the_number(found[1]), the_number(truth)
+        if same(found[1], truth) or (given is not None and given == wanted):
+            scores.append(exact)
+        elif given is None or wanted is None:
+            scores.append(unreadable)
+        else:
+            apart = abs(given - wanted) / abs(wanted) if wanted else math.inf
+            scores.append(near if apart <= 0.1 else close if apart <= 0.2 else far)
+    return scores
+
+
+def seed_answer(guess, truth, exact, stripped, near, close, far, unreadable) -> float:
+    """One answer as the guides score it."""
+    if guess == truth:
+        return exact
+    if guess.strip() == truth.strip():
+        return stripped
+    try:
+        ratio = float(guess) / float(truth)
+    except (ValueError, ZeroDivisionError):
+        return unreadable
+    return near if 0.9 <= ratio <= 1.1 else close if 0.8 <= ratio <= 1.2 else far
+
+
+def number(completions, answer, *, tags: Tags, compat: str | None = None, right: float = 3.5, wrong: float = -1.5, missing: float = -2.5,
+           **columns) -> list[float]:
+    """The number in the answer against the true one; in [missing, right].
+
+    `missing`: no answer behind the reasoning, or no single number in it. seed: the first number anywhere, so that it may stand in the
+    reasoning; one that cannot be read, such as a lone dot, gets 0.
+    """
+    scores = []
+    for text, truth in zip(map(text_of, completions), answer, strict=True):
+        if compat == "seed":
+            found = FIRST_NUMBER.search(text or "")
+            try:
+                scores.append(missing if found is None else right if float(found[1].replace(",", "")) == float(truth.strip()) else wrong)
+            except ValueError:
+                scores.append(0.0)
+            continue
+        found = parts(text, tags)
+        given, wanted = the_number(found[1]) if found else None, the_number(truth)
+        scores.append(missing if given is None else right if given == wanted else wrong)
+    return scores
+
+
+def language(completions, *, tags: Tags, wanted: str, compat: str | None = None, among: tuple[str, ...] = ("en", "zh"), right: float = 5.0,
+             other: float = -3.0, unknown: float = -5.0, letters: int = 20, **columns) -> list[float]:
+    """`right` when the reasoning is in the `wanted` language, `other` for one of `among`; in [unknown, right].
+
+    `unknown`: no reasoning, or fewer than `letters` letters in it besides mathematics. The reasoning alone is looked at, and langid
+    may choose among these languages only. seed: langid's guess for the whole text, whatever it is.
+    """
+    scores = []
+    for text in map(text_of, completions):
+        if compat == "seed":
+            found = classify(text) if text else None
+        else:
+            split = parts(text, tags)
+            words = MATHS.sub(" ", split[0]) if split else ""
+            found = classify(words, (wanted, *among)) if sum(map(str.isalpha, words)) >= letters else None
+        scores.append(right if found == wanted else other if found in among else unknown)
+    return scores
+
+
+def the_number(text: str) -> float | None:
+    """The finite number that a text says: what its last \\boxed{} holds, else the one number in it; None for none or several."""
+    boxed = re.findall(r"\\boxed\{([^{}]*)\}", text)
+    found = {number for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-")) if (number := read(word)) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def read(word: str) -> float | None:
+    """A number with or without thousands commas; None for anything else, and for what is not finite."""
+    try:
+        number = float(word.replace(",", ""))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def same(guess: str, truth: str) -> bool:
+    """Equal texts, white space around them aside."""
+    return guess.strip() == truth.strip()
+
+
+def classify(text: str, among: tuple[str, ...] | None = None) -> str:
+    """langid's guess of the language, among these only where they are given."""
+    return identifier(among).classify(text)[0]
+
+
+@functools.cache
+def identifier(among: tuple[str, ...] | None):
+    """langid's model (loaded in about 2 s), restricted to some languages."""
+    from langid.langid import LanguageIdentifier, model
+
+    made = LanguageIdentifier.from_modelstring(model, norm_probs=False)
+    if among:
+        made.set_languages(list(among))
+    return made
+
+
+BUILT_IN: dict[str, Callable] = {one.__name__: one for one in (format_exact, format_approximate, answer, number, language)}

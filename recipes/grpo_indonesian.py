@@ -1,0 +1,11 @@
+"""Prompt of grpo_indonesian: a mathematics problem, to be reasoned about in the language that the instruction names."""
+
+
+def problem(row, instruction):
+    """A row of DAPO-Math, processed or raw -> (chat, answer)."""
+    asked, answer = row["prompt"], row.get("solution")
+    if isinstance(asked, list):  # the raw data set: a message list, and the answer in another column
+        asked = asked[-1]["content"]
+    if answer is None:
+        answer = row["reward_model"]["ground_truth"]
+    return [{"role": "system", "content": instruction}, {"role": "user", "content": asked}], answer

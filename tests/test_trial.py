@@ -1,0 +1,58 @@
+"""`hft rewards NAME`: canned completions, their scores, and the warnings that save a training."""
+
+import json
+
+
+def rows(output):
+    return {line[:35].strip(): line[35:].split() for line in output.splitlines()}
+
+
+def test_the_scores_of_a_shipped_recipe(invoke):
+    result = invoke("rewards", "grpo_indonesian")
+    assert result.exit_code == 0, result.output
+    found = rows(result.output)
+    assert found["right"] == ["3", "1", "5", "3.5", "5", "17.5"]
+    assert found["wrong"] == found["number stuffed into the reasoning"] == ["3", "1", "-2.5", "-1.5", "5", "5"]
+    assert found["empty"] == ["0", "-2", "-4.5", "-2.5", "-5", "-14"]
+    assert len(found["microseconds a call"]) == 6
+    assert "Warning" not in result.output
+
+
+def test_a_reward_that_pays_for_nothing_is_named(invoke, tmp_path):
+    import shutil
+
+    from conftest import ROOT
+
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    python = tmp_path / "recipes" / "grpo_quickstart.py"
+    python.write_text(python.read_text() + """
+
+def short(completions, **columns):
+    return [-float(len(chat[0]["content"])) for chat in completions]
+
+
+def same(completions, **columns):
+    return [1.0] * len(completions)
+""")
+    recipe = tmp_path / "recipes" / "grpo_quickstart.yaml"
+    recipe.write_text(recipe.read_text().replace("py:one_word", "py:short").replace("py:right", "py:same"))
+    output = invoke("rewards", "grpo_quickstart", HFT_RECIPES=str(tmp_path / "recipes")).output
+    assert "Warning: 'empty' earns 1, more than an honest wrong answer (" in output
+    assert "Warning: same gives every completion 1: from such a reward nothing is learned" in output
+
+
+def test_completions_of_a_file_are_scored(invoke, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    one = {"completion": "<think>Kita hitung jumlah semua bilangan itu</think>7", "answer": "7", "what": "mine"}
+    path.write_text(json.dumps(one) + "\n")
+    lines = invoke("rewards", "grpo_indonesian", "--completions", str(path)).output.splitlines()
+    assert lines[1].split() == ["mine", "3", "1", "5", "3.5", "5", "17.5"]
+    path.write_text("[]\n")
+    result = invoke("rewards", "grpo_indonesian", "--completions", str(path))
+    assert (result.exit_code, 'each line is {"completion": "...", "answer": "..."}' in result.output) == (1, True)
+
+
+def test_a_recipe_without_rewards_is_refused(invoke):
+    result = invoke("rewards", "quickstart")
+    assert (result.exit_code, result.output) == (1, "Error: recipe quickstart has no rewards\n"
+                                                 "  Fix: choose one with method: grpo, such as grpo_quickstart\n")
