@@ -50,7 +50,7 @@ COPY --from=llama-build /llama.cpp /
 
 # What both images have around the libraries: any user id, nothing writable but the mounted folders and /tmp.
 FROM base AS runtime
-RUN mkdir /recipes /data && mkdir -m 1777 /runs /cache /cache/huggingface /cache/models /cache/triton
+RUN mkdir /recipes /data && mkdir -m 1777 /runs /cache /cache/huggingface /cache/huggingface/hub /cache/models /cache/triton
 # (HF_TOKEN_PATH is where a mounted secret is looked for, not a secret.)
 # hadolint ignore=DL3064
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -73,7 +73,8 @@ RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin
  && python3 /requirements/install.py cpu /opt/venv
 COPY --from=llama / /opt/llama.cpp
 RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=hft/image.py,target=/image.py \
-    python /requirements/check.py cpu && python /image.py /requirements/cpu.lock >/opt/image.json
+    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /requirements/check.py cpu \
+ && python /image.py /requirements/cpu.lock >/opt/image.json && rm -rf /tmp/*
 
 FROM runtime AS cuda-libraries
 # Triton compiles its launchers while it runs: a C compiler and Python's headers.
@@ -90,7 +91,8 @@ RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin
     UV_CACHE_DIR=/uv-cache python3 /requirements/install.py cuda /opt/venv
 COPY --from=llama / /opt/llama.cpp
 RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=hft/image.py,target=/image.py \
-    python /requirements/check.py cuda && python /image.py /requirements/cuda.lock >/opt/image.json
+    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /requirements/check.py cuda \
+ && python /image.py /requirements/cuda.lock >/opt/image.json && rm -rf /tmp/*
 
 # hft itself comes last: a change of it builds these few small layers anew and nothing else.
 FROM cpu-libraries AS cpu

@@ -13,8 +13,8 @@ BUILT := .image-$(LOCK)
 ifdef ENGINE
 WHY := ENGINE says so
 else
-ENGINE := $(if $(wildcard $(BUILT)),docker,local)
-WHY := $(if $(wildcard $(BUILT)),`make build` made it; ENGINE=local uses .venv,no image yet; `make build` makes one)
+ENGINE := $(if $(IMAGE)$(wildcard $(BUILT)),docker,local)
+WHY := $(if $(IMAGE),IMAGE names it,$(if $(wildcard $(BUILT)),`make build` made it; ENGINE=local uses .venv,no image yet; `make build` makes one))
 endif
 ifeq ($(ENGINE),docker)
 HFT := $(PYTHON) -m hft.container run $(LOCK)
@@ -37,7 +37,7 @@ ifdef RECIPES
 export HFT_RECIPES := $(RECIPES):$(CURDIR)/recipes
 endif
 # For Docker: IMAGE=name of an image of your own, GPUS=0,1, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
-export IMAGE GPUS BASE_IMAGE LLAMA_CPP
+export IMAGE GPUS CACHE BASE_IMAGE LLAMA_CPP
 ifeq ($(LOCK),cuda)
 # xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.
 CALLERS_LIBRARIES := $(LD_LIBRARY_PATH)
@@ -134,6 +134,7 @@ smoke: ## train a few steps in the CPU image without network: make smoke RECIPE=
 	@$(PYTHON) -m hft.container smoke cpu $(or $(RECIPE),quickstart) $(or $(ARGS),--max-steps 5 --set evaluate.rows=8)
 
 .PHONY: test-image
+test-image: override LOCK := cpu
 test-image: $(READY) ## test the CPU image (make build LOCK=cpu first): users, folders, secrets, a killed run; minutes
 	@.venv/bin/python -m pytest -m image $(ARGS)
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from hft import report, runs
 from hft.log import columns
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Part(NamedTuple):
     name: str
@@ -29,24 +31,24 @@ def each(command: str, names: tuple[str, ...], options: list[str]) -> int:
         print(f"== {count} of {len(names)}: hft {command} {name}", flush=True)
         begin = time.monotonic()
         code = one([sys.executable, "-m", "hft", command, name, *options])
-        state = "done" if not code else "stopped" if code in (130, -signal.SIGTERM) else f"failed (exit {code})"
+        state = "done" if not code else "stopped" if code in (130, -signal.SIGTERM, -signal.SIGINT) else f"failed (exit {code})"
         parts.append(Part(name, state, time.monotonic() - begin))
     print(table(parts), flush=True)
     return code
 
 
 def one(command: list[str]) -> int:
-    """Run a command to its end. Ctrl-C reaches it by itself, a stop (SIGTERM) is handed on: it saves and then ends."""
-    with subprocess.Popen(command) as process:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    """Run a command to its end; Ctrl-C and a stop (SIGTERM) are handed on to it: it saves and then ends.
+
+    It has a process group of its own, so that a terminal's Ctrl-C reaches it once and not twice.
+    """
+    with subprocess.Popen(command, process_group=0) as process:
+        before = {number: signal.signal(number, lambda number, frame: process.send_signal(number)) for number in STOPS}
         try:
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:
-                    continue
+            return process.wait()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def table(parts: list[Part]) -> str:

@@ -5,6 +5,7 @@ Standard library only (Python 3.8 or newer): a server that runs images needs no 
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from hft import image
 
 HERE = Path(__file__).resolve().parent.parent
 WORLDS = ("cpu", "cuda")
+FOLDERS = (("RUNS", "HFT_RUNS", HERE / "runs"), ("DATA", "HFT_DATA", HERE / "data"), ("RECIPES", None, HERE / "recipes"),
+           ("CACHE", None, "~/.cache/hft-image"))  # variable, its name outside Docker, default
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -24,10 +27,14 @@ def name(world: str) -> str:
 
 def build(target: str, options: list) -> int:
     """Build a target of the Dockerfile; an image gets labels that say what is in it. `options` go to docker build."""
+    if not answers(["docker", "buildx", "version"]):
+        print("Error: docker has no buildx here\n  Fix: install Docker with the plugins buildx and compose "
+              "(Ubuntu: apt-get install docker.io docker-buildx docker-compose-v2)", file=sys.stderr)
+        return 1
     command = ["docker", "buildx", "build", "--target", target, *options]
     if target in WORLDS:
         said = labels(target)
-        command += ["--tag", name(target), "--build-arg", f"REVISION={said['org.opencontainers.image.revision']}"]
+        command += ["--load", "--tag", name(target), "--build-arg", f"REVISION={said['org.opencontainers.image.revision']}"]
         command += [word for label in said for word in ("--label", f"{label}={said[label]}")]
     if os.environ.get("BASE_IMAGE"):
         command += ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"]
@@ -40,6 +47,14 @@ def build(target: str, options: list) -> int:
     if bundle := next((path for path in (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES) if path and Path(path).is_file()), None):
         command += ["--secret", f"id=ca,src={bundle}"]  # for networks whose proxy signs TLS anew; it stays out of the layers
     return subprocess.call([*command, str(HERE)])
+
+
+def answers(command: list) -> bool:
+    """True when a command is there and succeeds."""
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def labels(world: str) -> dict:
@@ -61,7 +76,7 @@ def labels(world: str) -> dict:
 
 def revision() -> str:
     """The commit that is built, with `-changed` when the files are not the commit's."""
-    git = ["git", "-C", str(HERE)]
+    git = ["git", "-c", f"safe.directory={HERE}", "-C", str(HERE)]  # also for root in another user's clone
     commit = subprocess.run([*git, "rev-parse", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if commit.returncode:
         return "unknown"
@@ -76,17 +91,28 @@ def run(service: str, world: str, arguments: list, options: tuple = ()) -> int:
     if complaint:
         print(complaint, file=sys.stderr)
         return 1
-    environment = dict(os.environ, HFT_USER=os.environ.get("HFT_USER") or f"{os.getuid()}:{os.getgid()}")
-    for variable, own in (("RUNS", "HFT_RUNS"), ("DATA", "HFT_DATA"), ("RECIPES", None)):
-        folder = Path(os.environ.get(variable) or (own and os.environ.get(own)) or HERE / variable.lower()).resolve()
-        folder.mkdir(parents=True, exist_ok=True)  # or Docker makes it, owned by root
+    owner = caller()
+    environment = dict(os.environ, HFT_USER=os.environ.get("HFT_USER") or "{}:{}".format(*owner))
+    for variable, own, usual in FOLDERS:
+        folder = Path(os.environ.get(variable) or (own and os.environ.get(own)) or usual).expanduser().resolve()
+        if not folder.exists():  # or Docker makes it, owned by root
+            folder.mkdir(parents=True)
+            os.chown(folder, *owner)
         environment[variable] = str(folder)
     command = ["docker", "compose", "--project-directory", str(HERE), "--file", str(HERE / "docker-compose.yml"), "run", "--rm"]
     command += [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
     with tempfile.TemporaryDirectory() as private:  # the token goes through a file: a command line is everybody's to read
-        environment.update(token(Path(private)))
+        os.chown(private, *owner)
+        environment.update(token(Path(private), owner))
         environment.pop("HF_TOKEN", None)
         return wait([*command, *options, service, *arguments], environment)
+
+
+def caller() -> tuple:
+    """(uid, gid) of whoever typed the command, also behind sudo."""
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID"):
+        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    return os.getuid(), os.getgid()
 
 
 def ready(world: str) -> str:
@@ -97,7 +123,9 @@ def ready(world: str) -> str:
     except FileNotFoundError:
         return "Error: docker is not installed\n  Fix: install Docker with the compose plugin, or run without it: make ENGINE=local ..."
     if found.returncode and "No such" in found.stderr and not os.environ.get("IMAGE"):
-        return f"Error: there is no image {name(world)}\n  Fix: make build   (or run without Docker: make ENGINE=local ...)"
+        return f"Error: there is no image {name(world)}\n  Fix: make build LOCK={world}   (or run without Docker: make ENGINE=local ...)"
+    if found.returncode and "permission denied" in found.stderr:
+        return "Error: you may not use Docker\n  Fix: sudo usermod -aG docker $USER, and log in again; or make ENGINE=local ..."
     if found.returncode and not os.environ.get("IMAGE"):
         return f"Error: {found.stderr.strip()}\n  Fix: start Docker, or run without it: make ENGINE=local ..."
     if not found.returncode and found.stdout.strip() != image.content(HERE / "hft"):
@@ -105,7 +133,7 @@ def ready(world: str) -> str:
     return ""
 
 
-def token(private: Path) -> dict:
+def token(private: Path, owner: tuple) -> dict:
     """HF_TOKEN_FILE for compose: the caller's, else HF_TOKEN put into a private file, else the one of the Hugging Face login."""
     if os.environ.get("HF_TOKEN_FILE"):
         return {}
@@ -114,12 +142,15 @@ def token(private: Path) -> dict:
         login = private / "token"
         login.touch(mode=0o600)
         login.write_text(os.environ["HF_TOKEN"] + "\n", encoding="utf-8")
+        os.chown(login, *owner)
     return {"HF_TOKEN_FILE": str(login)} if login.is_file() else {}
 
 
 def wait(command: list, environment: dict) -> int:
-    """Run a command to its end; Ctrl-C is for the command, which saves and stops."""
+    """Run a command to its end. Ctrl-C is the command's own, which saves and stops; a stop or a lost terminal is handed on to it."""
     with subprocess.Popen(command, env=environment) as process:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: process.send_signal(signal.SIGTERM))
         while True:
             try:
                 return process.wait()

@@ -14,6 +14,8 @@ from hft import container, image
 
 STAND_IN = """#!{python}
 import json, os, sys
+if sys.argv[1:] == ["buildx", "version"]:
+    sys.exit("NO_BUILDX" in os.environ)
 if sys.argv[1:3] == ["image", "inspect"]:
     if "STAND_IN_ABSENT" in os.environ:
         sys.exit("Error response from daemon: No such image: hft:cpu")
@@ -56,6 +58,25 @@ def test_hft_runs_as_the_caller_with_the_callers_folders(call, tmp_path):
     assert seen["GPUS"] == "0,1"
 
 
+def test_the_cache_is_the_callers_and_there(call, tmp_path):
+    _, docker = call("run", "cpu", "list")
+    assert docker["environment"]["CACHE"] == str(tmp_path / ".cache" / "hft-image")
+    assert (tmp_path / ".cache" / "hft-image").is_dir()
+    assert call("run", "cpu", "list", CACHE="runs/../here")[1]["environment"]["CACHE"] == str(ROOT / "here")
+    (ROOT / "here").rmdir()
+
+
+def test_behind_sudo_the_results_belong_to_who_typed_it(call):
+    _, docker = call("run", "cpu", "list", SUDO_UID="1234", SUDO_GID="1235")
+    assert docker["environment"]["HFT_USER"] == ("1234:1235" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}")
+
+
+def test_without_buildx_the_remedy_is_named(call):
+    done, _ = call("build", "cpu", NO_BUILDX="1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: docker has no buildx here\n  Fix: install Docker with the plugins buildx and compose")
+
+
 def test_the_token_goes_through_a_private_file(call):
     _, docker = call("run", "cuda", "train", "korquad_llama2", HF_TOKEN="hf_secret0123456789")
     assert (docker["secret"], docker["mode"]) == ("hf_secret0123456789\n", "600")
@@ -81,7 +102,7 @@ def test_an_image_that_is_older_than_the_code_is_named(call):
 def test_without_an_image_the_remedy_is_named(call):
     done, _ = call("run", "cpu", "list", STAND_IN_ABSENT="1")
     assert (done.returncode, done.stderr) == (1, "Error: there is no image hft:cpu\n"
-                                              "  Fix: make build   (or run without Docker: make ENGINE=local ...)\n")
+                                              "  Fix: make build LOCK=cpu   (or run without Docker: make ENGINE=local ...)\n")
 
 
 def test_without_docker_the_other_way_is_named(call):
@@ -94,7 +115,7 @@ def test_a_build_is_labelled_and_takes_what_is_named(call, tmp_path):
     _, docker = call("build", "cuda", "--pull", BASE_IMAGE="mine:1", LLAMA_CPP="/llama", PIP_FIND_LINKS="/wheels /more",
                      TORCH_INDEX="http://127.0.0.1/x")
     words = docker["words"]
-    assert words[:6] == ["buildx", "build", "--target", "cuda", "--pull", "--tag"]
+    assert words[:6] == ["buildx", "build", "--target", "cuda", "--pull", "--load"]
     assert words[-1] == str(ROOT)
     pairs = set(itertools.pairwise(words))
     assert {("--build-arg", "BASE_IMAGE=mine:1"), ("--build-context", "llama=/llama"), ("--build-context", "wheels=/wheels"),
@@ -112,6 +133,7 @@ def test_labels(world, torch, cuda):
     ((), "Engine: local, .venv (no image yet; `make build` makes one)"),
     (("ENGINE=docker",), "Engine: docker, the image hft:cpu (ENGINE says so); /runs is RUNS"),
     (("ENGINE=local",), "Engine: local, .venv (ENGINE says so)"),
+    (("IMAGE=lab/hft:1",), "Engine: docker, the image lab/hft:1 (IMAGE names it); /runs is RUNS"),
 ])
 def test_make_says_where_it_runs_and_why(words, line, tmp_path):
     for name in ("Makefile", "requirements", "pyproject.toml", "hft", "recipes"):

@@ -17,11 +17,14 @@ from hft import checkpoints, image
 pytestmark = pytest.mark.image
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "hft:cpu"
-STRANGER = "4321:4321"  # a user that the image has never heard of
+# A user that the image has never heard of; only root can give folders to one.
+OWNER = (4321, 4321) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+STRANGER = "{}:{}".format(*OWNER)
 SHORT = ("--max-steps", "6", "--save-every", "2", "--set", "evaluate.rows=8")
 TOKEN = "hf_ThisTokenIsForTestsOnly0123456789"
-HARDENED = ("--network", "none", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--volume", "hft_cache:/cache", "--cap-drop", "ALL",
+HARDENED = ("--network", "none", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges")
+CACHED = ("--volume", "hft_cache:/cache")
 
 
 def call(*command, timeout=600, **environment):
@@ -31,7 +34,7 @@ def call(*command, timeout=600, **environment):
 
 
 def docker(*command, options=()):
-    return call("docker", "run", "--rm", *HARDENED, *options, IMAGE, *command)
+    return call("docker", "run", "--rm", *HARDENED, *CACHED, *options, IMAGE, *command)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,10 +59,10 @@ def folders(tmp_path_factory):
     (place / "recipes" / "quickstart_2.yaml").write_text(own, encoding="utf-8")
     (place / "recipes" / "quickstart_2.py").write_text(
         "def shouted(row, instruction):\n    return row['context'] + row['question'].upper(), ' ' + row['answer']\n", encoding="utf-8")
-    for name in ("runs", "data"):
+    for name in ("runs", "data", "cache"):
         (place / name).mkdir()
-        os.chown(place / name, 4321, 4321)
-    return {"RECIPES": place / "recipes", "RUNS": place / "runs", "DATA": place / "data", "HFT_USER": STRANGER}
+        os.chown(place / name, *OWNER)
+    return {"RECIPES": place / "recipes", "RUNS": place / "runs", "DATA": place / "data", "CACHE": place / "cache", "HFT_USER": STRANGER}
 
 
 MAKE = (sys.executable, "-m", "hft.container", "run", "cpu")  # hft in the image, the way `make` does it
@@ -123,7 +126,7 @@ def test_a_training_belongs_to_its_caller(trained):
     run, _ = trained
     for path in (run, *run.rglob("*")):
         about = path.lstat()
-        assert (about.st_uid, about.st_gid) == (4321, 4321), path
+        assert (about.st_uid, about.st_gid) == OWNER, path
         assert path.is_symlink() or about.st_mode & 0o060 == 0o060 or path.name == ".lock", f"{path} is not for the group"
 
 
@@ -156,7 +159,7 @@ def test_batch_runs_train_ask_and_export(trained, folders):
     code, said = compose("export", **here, FORMAT="q8_0", ARGS="--max-drop 100")
     assert code == 0, said
     gguf = trained[0] / "quickstart-q8_0.gguf"
-    assert (gguf.stat().st_uid, gguf.read_bytes()[:4]) == (4321, b"GGUF")
+    assert (gguf.stat().st_uid, gguf.read_bytes()[:4]) == (OWNER[0], b"GGUF")
 
 
 @pytest.mark.parametrize("profile", ["train", "evaluate", "export"])
@@ -165,6 +168,20 @@ def test_a_batch_run_without_a_recipe_names_them(profile):
     assert done.returncode == 0, done.stdout
     code, said = compose(profile, IMAGE=IMAGE)
     assert (code, "Recipes: grpo_gsm8k " in said) == (2, True), said
+
+
+def test_a_stranger_may_fill_the_caches(folders):
+    made = " ".join(f"/cache/{name}/x" for name in ("huggingface", "huggingface/hub", "models", "triton"))
+    volume = "hft_test_cache"
+    done = call("docker", "run", "--rm", *HARDENED, "--user", "4322:4322", "--volume", f"{volume}:/cache", "--entrypoint", "sh", IMAGE,
+                "-c", f"mkdir {made}")
+    call("docker", "volume", "rm", volume)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_choices_of_the_environment_reach_the_plan(folders):
+    done = hft("plan", "quickstart", **folders, HFT_ROWS_PER_DEVICE="2")
+    assert re.search(r"rows_per_device +2 +HFT_ROWS_PER_DEVICE", done.stdout), done.stdout
 
 
 def test_the_mounted_folders_of_the_caller_are_read_only():
@@ -182,7 +199,7 @@ def test_two_recipes_run_in_order_and_one_table_ends_them(folders):
 
 
 def test_a_killed_container_goes_on_to_the_same_adapter(trained, folders, tmp_path):
-    os.chown(tmp_path, 4321, 4321)
+    os.chown(tmp_path, *OWNER)
     here = {**folders, "RUNS": tmp_path}
     with begin("train", "quickstart", *SHORT, **here) as begun:
         until(lambda: list(tmp_path.glob("quickstart/2*/checkpoints/checkpoint-2/" + checkpoints.SEAL)), begun)
@@ -290,10 +307,12 @@ def test_two_builds_hold_the_same(again):
 def test_no_layer_holds_a_secret(again):
     """The token of whoever builds is in no layer and no label; nothing of ours is shaped like a secret."""
     with subprocess.Popen(["docker", "save", again], stdout=subprocess.PIPE) as saved:
-        rest = b""
+        rest, readable_layers = b"", False
         while chunk := saved.stdout.read(1 << 22):
             assert TOKEN.encode() not in rest + chunk
+            readable_layers |= b"exec /opt/venv/bin/python -m hft" in rest + chunk  # else the layers are compressed and hide everything
             rest = chunk[-200:]
+    assert readable_layers
     shapes = re.compile(r"hf_[A-Za-z0-9]{34}|github_pat_\w{40,}|PRIVATE KEY-----")
     ours = call("docker", "run", "--rm", "--entrypoint", "sh", again, "-c", "cat $(find /opt/hft /etc /root /home -type f); env")
     assert not shapes.search(ours.stdout + call("docker", "history", "--no-trunc", again).stdout)

@@ -144,3 +144,16 @@ def test_a_refused_fetch_leaves_no_socket_open(serve, target):
         refusal(address, target)
         gc.collect()
     assert [str(one.message) for one in unclosed] == []
+
+
+def test_what_is_fetched_goes_to_the_cache_where_the_data_folder_is_read_only(tmp_path, monkeypatch):
+    from hft import data
+
+    monkeypatch.setenv("HFT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HFT_CACHE", str(tmp_path / "cache"))
+    assert data.fetched() == tmp_path / "data"
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert data.fetched() == tmp_path / "cache" / "data"
+    (tmp_path / "cache" / "data").mkdir(parents=True)
+    (tmp_path / "cache" / "data" / "x.json").touch()
+    assert data.find("x.json", tmp_path) == tmp_path / "cache" / "data" / "x.json"

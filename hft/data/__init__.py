@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from hft import files
 from hft.errors import HftError
 
 
@@ -12,8 +13,14 @@ def folder() -> Path:
 
 
 def present(file: str, beside: Path) -> Path | None:
-    """The file beside the recipe, else in the data folder, else None."""
-    return next((place / file for place in (beside, folder()) if (place / file).is_file()), None)
+    """The file beside the recipe, else in the data folder, else among those fetched into the cache, else None."""
+    return next((place / file for place in (beside, folder(), files.cache() / "data") if (place / file).is_file()), None)
+
+
+def fetched() -> Path:
+    """Where fetched files go: the data folder, or the cache where that folder is read-only, as in a container."""
+    there = folder() if folder().exists() else folder().absolute().parent
+    return folder() if os.access(there, os.W_OK) else files.cache() / "data"
 
 
 def find(file: str, beside: Path) -> Path:

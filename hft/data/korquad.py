@@ -66,10 +66,10 @@ def one(title: str, context: str, item: dict) -> dict:
 
 
 def official(file: str, beside: Path) -> Path:
-    """The file where it lies; one of the official two is fetched into the data folder first."""
+    """The file where it lies; one of the official two is fetched first."""
     if file not in CHECKSUMS:
         return data.find(file, beside)
     if found := data.present(file, beside):
         return found
     address = os.environ.get("HFT_KORQUAD_ADDRESS") or ADDRESS
-    return fetch.file(f"{address}/{file}", data.folder() / file, CHECKSUMS[file])
+    return fetch.file(f"{address}/{file}", data.fetched() / file, CHECKSUMS[file])
