@@ -134,9 +134,8 @@ smoke: ## train a few steps in the CPU image without network: make smoke RECIPE=
 	@$(PYTHON) -m hft.container smoke cpu $(or $(RECIPE),quickstart) $(or $(ARGS),--max-steps 5 --set evaluate.rows=8)
 
 .PHONY: test-image
-test-image: override LOCK := cpu
-test-image: $(READY) ## test the CPU image (make build LOCK=cpu first): users, folders, secrets, a killed run; minutes
-	@.venv/bin/python -m pytest -m image $(ARGS)
+test-image: ## test the CPU image (make build LOCK=cpu first): users, folders, secrets, a killed run; minutes
+	@$(MAKE) LOCK=cpu test ARGS="-m image $(ARGS)"
 
 .PHONY: test
 test: $(READY) ## run the fast tests; the real training: make test ARGS="-m slow"
