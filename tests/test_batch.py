@@ -1,11 +1,12 @@
 """Several recipes in one command: in order, checked before the first begins, stopping at a failure, one table."""
 
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
-
-TABLE = "recipe     state            seconds  exact match  run"
 
 
 @pytest.fixture
@@ -60,3 +61,22 @@ def test_options_reach_every_recipe(monkeypatch, invoke):
     called.clear()
     invoke("export", "quickstart", "quickstart", "--format", "q8_0", "--format", "merged", "--max-drop", "20")
     assert called[0] == ["export", "quickstart", "--format", "q8_0", "--format", "merged", "--max-drop", "20.0"]
+
+
+CHILD = """
+import signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: sys.exit(number + 40))
+print("begun", flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a stop"])
+def test_ctrl_c_and_a_stop_are_handed_on(number):
+    """Also without a terminal, where nobody else tells the training: under `docker stop`, or with the output in a pipe."""
+    code = f"import sys; from hft import batch; sys.exit(batch.one([sys.executable, '-c', {CHILD!r}]))"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        assert process.wait(timeout=20) == number + 40
