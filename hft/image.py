@@ -15,6 +15,7 @@ from pathlib import Path
 
 MANIFEST = Path("/opt/image.json")
 LLAMA_CPP = Path("/opt/llama.cpp")
+DERIVED = ("uv_cache.json", "RECORD")
 
 
 def read() -> dict | None:
@@ -56,10 +57,11 @@ def site_packages() -> Path:
 def content(folder: Path) -> str:
     """SHA-256 over names and bytes of all files, in order of their names.
 
-    Bytecode is left out: it holds the times of the files that it was made from, and says nothing that they do not say.
+    Left out is what says nothing about the contents: bytecode, which holds the times of its sources, uv's note of when it saw a
+    local wheel, and the lists of hashes in which that note stands.
     """
     seen = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc" and p.name not in DERIVED):
         one = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):

@@ -289,6 +289,7 @@ def again():
     stray = ROOT / ".env"
     kept = stray.read_bytes() if stray.exists() else None
     stray.write_text(f"HF_TOKEN={TOKEN}\n", encoding="utf-8")
+    call("docker", "builder", "prune", "--all", "--force")  # uv's cache too, or the packages would be the first build's
     try:
         done = call(sys.executable, "-m", "hft.container", "build", "cpu", "--no-cache-filter", "base,uv,runtime,cpu-libraries,cpu",
                     IMAGE="hft:again", HF_TOKEN=TOKEN, timeout=1500)

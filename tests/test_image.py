@@ -30,7 +30,8 @@ def test_times_and_bytecode_do_not_count(tmp_path):
     (tmp_path / "deep" / "a.py").write_text("1")
     before = image.content(tmp_path)
     os.utime(tmp_path / "deep" / "a.py", (0, 0))
-    (tmp_path / "deep" / "a.pyc").write_bytes(b"x")
+    for name in ("a.pyc", "uv_cache.json", "RECORD"):
+        (tmp_path / "deep" / name).write_bytes(b"x")
     assert image.content(tmp_path) == before
     (tmp_path / "deep" / "a.py").rename(tmp_path / "deep" / "b.py")
     assert image.content(tmp_path) != before
