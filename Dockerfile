@@ -64,6 +64,8 @@ umask 0002 # results are readable and writable for the group
 exec /opt/venv/bin/python -m hft "$@"
 EOF
 
+ENTRYPOINT ["hft"]
+
 FROM runtime AS cpu-libraries
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
@@ -95,18 +97,17 @@ RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind
  && python /image.py /requirements/cuda.lock >/opt/image.json && rm -rf /tmp/*
 
 # hft itself comes last: a change of it builds these few small layers anew and nothing else.
-FROM cpu-libraries AS cpu
+FROM base AS code
 COPY recipes /opt/hft/recipes
 COPY hft /opt/hft/hft
-RUN python -m compileall -q /opt/hft
+RUN python3 -m compileall -q /opt/hft
+
+FROM cpu-libraries AS cpu
+COPY --from=code /opt/hft /opt/hft
 ARG REVISION=unknown
 ENV HFT_REVISION=${REVISION}
-ENTRYPOINT ["hft"]
 
 FROM cuda-libraries AS cuda
-COPY recipes /opt/hft/recipes
-COPY hft /opt/hft/hft
-RUN python -m compileall -q /opt/hft
+COPY --from=code /opt/hft /opt/hft
 ARG REVISION=unknown
 ENV HFT_REVISION=${REVISION}
-ENTRYPOINT ["hft"]

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from hft import report, runs
 from hft.log import columns
-
-STOPS = (signal.SIGINT, signal.SIGTERM)
+from hft.methods.watch import STOPS
 
 
 class Part(NamedTuple):

@@ -291,7 +291,7 @@ def again():
     stray.write_text(f"HF_TOKEN={TOKEN}\n", encoding="utf-8")
     call("docker", "builder", "prune", "--all", "--force")  # uv's cache too, or the packages would be the first build's
     try:
-        done = call(sys.executable, "-m", "hft.container", "build", "cpu", "--no-cache-filter", "base,uv,runtime,cpu-libraries,cpu",
+        done = call(sys.executable, "-m", "hft.container", "build", "cpu", "--no-cache-filter", "base,uv,runtime,cpu-libraries,code,cpu",
                     IMAGE="hft:again", HF_TOKEN=TOKEN, timeout=1500)
     finally:
         stray.unlink() if kept is None else stray.write_bytes(kept)
