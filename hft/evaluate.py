@@ -9,6 +9,8 @@ from hft.log import columns
 from hft.rows import Sample
 
 NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
+FIRST = ("base", "base-bare", "adapter", "adapter-bare", "model", "model-bare")  # columns of the training itself; then exports
+REASONING = {"right": "answer right", "format": "format kept", "language": "reasoning in its language"}
 
 
 def scored(samples: list[Sample], answers: list[str | None], by: str | None, judged: list | None = None) -> list[dict]:
@@ -36,8 +38,7 @@ def kept(run: Path) -> dict[str, list[dict]]:
     """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
     found = {path.name.removesuffix(".jsonl"): [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
              for path in sorted((run / "answers").glob("*.jsonl"))}
-    first = ("base", "adapter", "model")
-    return {name: found[name] for name in sorted(found, key=lambda n: (first.index(n) if n in first else 9, n))}
+    return {name: found[name] for name in sorted(found, key=lambda n: (FIRST.index(n) if n in FIRST else 9, n))}
 
 
 def summary(records: list[dict]) -> dict:
@@ -47,28 +48,63 @@ def summary(records: list[dict]) -> dict:
     rewards = {"reward": metrics.interval([r["reward"] for r in records]),
                "rewards": {name: metrics.interval([r["rewards"][name] for r in records]) for name in records[0]["rewards"]},
                } if "reward" in records[0] else {}
-    return {"questions": len(records), **metrics.summarize(records), **rewards,
-            **({"by": {part: {"questions": len(rows), "exact_match": round(100 * sum(r["exact_match"] for r in rows) / len(rows), 2)}
+    key, hit = ("right", lambda r: r["reasoning"]["right"]) if "reasoning" in records[0] else ("exact_match", lambda r: r["exact_match"])
+    return {"questions": len(records), **metrics.summarize(records), **rewards, **reasoning(records),
+            **({"by": {part: {"questions": len(rows), key: round(100 * sum(map(hit, rows)) / len(rows), 2)}
                        for part, rows in split.items()}} if parts else {})}
+
+
+def reasoning(records: list[dict]) -> dict:
+    """Shares x 100 of right answers, of kept formats and of reasoning in its language, tokens; of drawn answers by question."""
+    def share(of):
+        return {key: metrics.interval([100 * of(record, key) for record in records]) for key in REASONING if key in records[0]["reasoning"]}
+
+    def mean(record, key):
+        return sum(one[key] for one in record["drawn"]) / len(record["drawn"])
+
+    if "reasoning" not in records[0]:
+        return {}
+    found = {"reasoning": {**share(lambda record, key: record["reasoning"][key]),
+                           "tokens": metrics.interval([record["reasoning"]["tokens"] for record in records])}}
+    if "drawn" in records[0]:
+        any_right = [100.0 * any(one["right"] for one in record["drawn"]) for record in records]
+        found["drawn"] = {"answers": len(records[0]["drawn"]), **share(mean), "any_right": metrics.interval(any_right)}
+    return found
+
+
+def headline(column: dict) -> tuple[str, dict]:
+    """(name, mean and interval) of the score that stands for the others: exact match, or the right answers of a reasoning recipe."""
+    return ("answer right", column["reasoning"]["right"]) if "reasoning" in column else ("exact match", column["exact_match"])
 
 
 def table(evaluation: dict[str, dict]) -> str:
     """The before/after table as plain text, one column a model."""
     models = list(evaluation)
     lines = [["", *models]]
-    for key, name in NAMES.items():
-        cells = [evaluation[c][key] for c in models]
-        lines.append([name, *(f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in cells)])
+    first = evaluation[models[0]]
+
+    def line(name, cells):
+        lines.append([name, *("-" if cell is None else f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in cells)])
+
+    if "reasoning" not in first:
+        for key, name in NAMES.items():
+            line(name, [evaluation[c][key] for c in models])
+    for part, name in (("reasoning", ""), ("drawn", f", {first.get('drawn', {}).get('answers')} drawn")):
+        for key, said in (REASONING | {"any_right": "any right"}).items():
+            if key in first.get(part, {}):
+                line(said + name, [evaluation[c].get(part, {}).get(key) for c in models])
+    if "reasoning" in first:
+        line("tokens, not x 100", [evaluation[c]["reasoning"]["tokens"] for c in models])
     if all("reward" in evaluation[name] for name in models):
         lines.append(["mean reward, not x 100", *(spread(evaluation[name]["reward"]) for name in models)])
-        for reward in evaluation[models[0]]["rewards"]:
+        for reward in first["rewards"]:
             lines.append([f"  {reward}", *(spread(evaluation[name]["rewards"][reward]) for name in models)])
-    parts = evaluation[models[0]].get("by", {})
+    parts = first.get("by", {})
     if parts:
-        lines.append(["exact match by part", *[""] * len(models)])
+        lines.append([f"{headline(first)[0]} by part", *[""] * len(models)])
         lines += [[f"  {part} ({row['questions']})", *(part_score(evaluation[c], part) for c in models)]
                   for part, row in parts.items()]
-    head = f"{evaluation[models[0]]['questions']} held-out questions, scores x 100 [95 % interval]"
+    head = f"{first['questions']} held-out questions, scores x 100 [95 % interval]"
     return f"{head}\n{columns(lines)}"
 
 
@@ -78,7 +114,7 @@ def spread(cell: dict) -> str:
 
 def part_score(column: dict, part: str) -> str:
     found = column.get("by", {}).get(part)
-    return f"{found['exact_match']:.1f}" if found else "-"
+    return f"{found.get('right', found.get('exact_match')):.1f}" if found else "-"
 
 
 def predictions(path: Path, samples: list[Sample]) -> list[str | None]:

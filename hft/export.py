@@ -4,7 +4,7 @@ import importlib
 from dataclasses import replace
 from pathlib import Path
 
-from hft import evaluate, files, gguf, judges, llamacpp, machine, models
+from hft import asking, evaluate, files, gguf, llamacpp, machine, models
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -31,9 +31,8 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
             made.append(target)
             if samples and kind != "adapter":
                 answers = ask(target, kind, loaded, plan, samples)
-                tokenizer = models.tokenizer(models.resolve(loaded.recipe.model)) if loaded.recipe.rewards else None
-                judged = judges.judged(loaded, samples, answers, tokenizer)
-                evaluate.keep(run, target.name, evaluate.scored(samples, answers, loaded.recipe.evaluate.by, judged))
+                tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
+                evaluate.keep(run, target.name, asking.records(loaded, samples, answers, tokenizer))
     finally:
         wide(run, loaded).unlink(missing_ok=True)
     compare(run, loaded, made)
@@ -105,13 +104,14 @@ def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
     if not scores:
         return
     reference = scores.get("adapter") or scores.get("model")
-    first = ("base", "adapter", "model")
+    first = evaluate.FIRST
     shown = {name: row for name, row in scores.items() if name in first or name in {path.name for path in made}}
     text = evaluate.table(shown)
+    what, before = evaluate.headline(reference)
     worse = [name for name, row in shown.items() if name not in first
-             and reference["exact_match"]["mean"] - row["exact_match"]["mean"] > loaded.recipe.export.max_drop]
+             and before["mean"] - evaluate.headline(row)[1]["mean"] > loaded.recipe.export.max_drop]
     if worse:
-        raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of exact match:\n{text}",
+        raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of '{what}':\n{text}",
                        "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20")
     say(text)
 

@@ -1,6 +1,16 @@
-"""Greedy answers in batches, shared by both backends."""
+"""Answers in batches, greedy or drawn, shared by both backends."""
+
+from typing import NamedTuple
 
 from hft import progress
+
+
+class Sampling(NamedTuple):
+    """How answers are drawn instead of taken greedily."""
+
+    temperature: float
+    top_p: float
+    seed: int
 
 
 def stop_ids(model, tokenizer) -> list[int]:
@@ -10,7 +20,8 @@ def stop_ids(model, tokenizer) -> list[int]:
     return sorted({tokenizer.eos_token_id, *(one for one in configured if one is not None)})
 
 
-def greedy(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, rows: int, what: str) -> list[str]:
+def answers(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, rows: int, what: str,
+            drawn: Sampling | None = None) -> list[str]:
     """Answer prompts of token ids, `rows` at a time, longest first so that memory runs out at once or never.
 
     Returns texts in the order of the prompts, without the stop token and outer white space.
@@ -18,19 +29,21 @@ def greedy(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, rows
     import torch
 
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    answers = [""] * len(prompts)
+    said = [""] * len(prompts)
     stops = stop_ids(model, tokenizer)
-    with progress.bar(what, len(prompts)) as shown, torch.no_grad():
+    how = dict(do_sample=False, temperature=None, top_p=None) if drawn is None else dict(
+        do_sample=True, temperature=drawn.temperature, top_p=drawn.top_p)
+    with progress.bar(what, len(prompts)) as shown, torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(drawn.seed if drawn else 0)
         for start in range(0, len(order), rows):
             batch = order[start:start + rows]
             width = len(prompts[batch[0]])
             ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompts[i])) + prompts[i] for i in batch], device=model.device)
             mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in batch], device=model.device)
-            output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1,
-                                    temperature=None, top_p=None, top_k=None, repetition_penalty=1.0,
-                                    eos_token_id=stops, pad_token_id=tokenizer.pad_token_id, use_cache=True)
+            output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=1, **how, top_k=None,
+                                    repetition_penalty=1.0, eos_token_id=stops, pad_token_id=tokenizer.pad_token_id, use_cache=True)
             for i, tokens in zip(batch, output[:, width:].tolist(), strict=True):
                 end = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
-                answers[i] = tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
+                said[i] = tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
             shown.advance(start + len(batch))
-    return answers
+    return said

@@ -5,17 +5,21 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from hft import hooks, rewards
+from hft import hooks, reasoning, rewards
 from hft.errors import HftError
+from hft.reasoning import Tags
 from hft.recipe import Grpo, Recipe, Reward
 from hft.recipe_file import Loaded
-from hft.rewards import Tags
 
 
 def of(recipe: Recipe, beside: Path, tokenizer=None) -> list[Callable]:
     """One function a reward, named as in the recipe. Raises HftError for one that is not there or has no such option."""
-    around = tags(recipe.grpo, tokenizer)
-    return [judge(one, beside, around) for one in recipe.rewards]
+    around = reasoning.tags(recipe, tokenizer)
+    made = [judge(one, beside, around) for one in recipe.rewards]
+    for position, one in enumerate(made):  # scores are kept by name: the second `right` is right_2
+        if before := sum(other.__name__ == one.__name__ for other in made[:position]):
+            one.__name__ += f"_{before + 1}"
+    return made
 
 
 def judge(told: Reward, beside: Path, around: Tags) -> Callable:
@@ -31,25 +35,6 @@ def judge(told: Reward, beside: Path, around: Tags) -> Callable:
 
     scores.__name__ = told.name.rpartition(":")[2]
     return scores
-
-
-def tags(told: Grpo, tokenizer=None) -> Tags:
-    """What surrounds the reasoning: the recipe's tags, else the think tokens of the tokenizer's added vocabulary, else <think>.
-
-    `opened` where the chat template itself writes the start tag at the end of a prompt.
-    """
-    if told.tags:
-        start, end = told.tags
-    else:
-        added = sorted(tokenizer.get_added_vocab()) if tokenizer is not None else []
-        thinking = [token for token in added if "think" in token]
-        start = next((token for token in thinking if "/" not in token), Tags().start)
-        end = next((token for token in thinking if "/" in token), Tags().end)
-    opened = False
-    if tokenizer is not None and tokenizer.chat_template:
-        prompt = tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True)
-        opened = prompt.rstrip().endswith(start)
-    return Tags(start, end, opened)
 
 
 def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:

@@ -69,6 +69,7 @@ class Data(Section):
 class Prompt(Section):
     format: str = Field(description="instruction, question, chat, or file.py:function beside the recipe")
     instruction: str | None = Field(None, description="what every prompt tells the model to do")
+    tags: tuple[str, str] | None = Field(None, description="around the reasoning; without it, the tokenizer's own think tokens")
 
 
 class Lora(Section):
@@ -105,6 +106,7 @@ class Grpo(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="0: all tokens")
     min_p: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="tokens below this share of the likeliest one are out")
+    stop: list[str] = Field([], description="tokens that end a completion besides the model's own end token")
     beta: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the KL divergence from the base model")
     loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
     epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="clip range of the probability ratio")
@@ -112,7 +114,6 @@ class Grpo(Section):
     scale_rewards: Literal["group", "batch", "none"] = Field("group", description="what the spread of rewards is divided by")
     mask_truncated: bool = Field(False, description="leave completions that were cut off out of the loss")
     prompt_quantile: Share | None = Field(None, description="prompts with more tokens than this quantile of all are dropped and counted")
-    tags: tuple[str, str] | None = Field(None, description="around the reasoning; without it, the tokenizer's own think tokens")
     keep_completions: Count = Field(10, description="steps between kept completions (completions.jsonl)")
 
 
@@ -123,10 +124,20 @@ class Reward(Section):
     options: dict[str, float | str | list[str]] = Field({}, description="the function's own parameters, such as wanted: id")
 
 
+class Reasoning(Section):
+    language: str | None = Field(None, description="language of the reasoning, such as id: the share of answers in it is scored")
+    among: list[str] = Field(["en", "zh"], description="languages that it may be in besides")
+    bare: bool = Field(False, description="ask also without prompt.instruction: with and without adapter, four cells")
+    samples: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="drawn answers a question, beside the greedy one")
+    temperature: Annotated[float, Field(gt=0)] = Field(0.6, description="of drawn answers")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="of drawn answers")
+
+
 class Evaluate(Section):
     rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
     by: str | None = Field(None, description="column to break the scores down by")
+    reasoning: Reasoning | None = Field(None, description="answers reason between tags first: what stands behind them is scored")
 
 
 class Export(Section):

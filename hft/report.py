@@ -84,7 +84,7 @@ def runs_table(name: str | None) -> str:
 
 
 def scores(passport: dict) -> str:
-    """Exact match before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
+    """Exact match (or right answers) before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
-    return f"{asked['base']['exact_match']['mean']:.1f} -> {after['exact_match']['mean']:.1f}" if after and "base" in asked else "-"
+    return " -> ".join(f"{evaluate.headline(one)[1]['mean']:.1f}" for one in (asked["base"], after)) if after and "base" in asked else "-"

@@ -4,24 +4,13 @@ Each takes TRL's arguments (`completions`, and the data's columns by name) and r
 it scores as the GRPO guides do, whose rules can be earned without merit; the default closes those ways (said at each function).
 """
 
-import functools
 import math
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
-NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?\.?\d*"  # 1,234.5 is one number; a lone dot or sign is none
+from hft.reasoning import Tags, classify, language_of, parts, same, the_number
+
 FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
-MATHS = re.compile(r"\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[A-Za-z]+|[\d=+*/^<>|{}\[\]()_.,:;%#-]+", re.DOTALL)
-EOS_TEXT = re.compile(r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</s>")  # end tokens that a tokenizer writes as text
-
-
-class Tags(NamedTuple):
-    """What surrounds the reasoning; `opened` when the chat template has written the first one into the prompt already."""
-
-    start: str = "<think>"
-    end: str = "</think>"
-    opened: bool = False
 
 
 def text_of(completion) -> str | None:
@@ -29,18 +18,6 @@ def text_of(completion) -> str | None:
     if isinstance(completion, list) and completion and isinstance(completion[0], dict):
         completion = completion[0].get("content")
     return completion if isinstance(completion, str) else None
-
-
-def parts(text: str | None, tags: Tags) -> tuple[str, str] | None:
-    """(reasoning, answer) of a completion with exactly one pair of tags in the right order and text in both; else None."""
-    if text is None or text.count(tags.end) != 1:
-        return None
-    before, _, answer = text.partition(tags.end)
-    starts = before.count(tags.start)
-    if tags.start in answer or starts > 1 or (starts == 0 and not tags.opened):
-        return None
-    reasoning, answer = before.partition(tags.start)[2] if starts else before, EOS_TEXT.sub("", answer).strip()
-    return (reasoning.strip(), answer) if reasoning.strip() and answer else None
 
 
 def format_exact(completions, *, tags: Tags, compat: str | None = None, score: float = 3.0, **columns) -> list[float]:
@@ -151,47 +128,9 @@ def language(completions, *, tags: Tags, wanted: str, compat: str | None = None,
             found = classify(text) if text else None
         else:
             split = parts(text, tags)
-            words = MATHS.sub(" ", split[0]) if split else ""
-            found = classify(words, (wanted, *among)) if sum(map(str.isalpha, words)) >= letters else None
+            found = language_of(split[0], (wanted, *among), letters) if split else None
         scores.append(right if found == wanted else other if found in among else unknown)
     return scores
-
-
-def the_number(text: str) -> float | None:
-    """The finite number that a text says: what its last \\boxed{} holds, else the one number in it; None for none or several."""
-    boxed = re.findall(r"\\boxed\{([^{}]*)\}", text)
-    found = {number for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-")) if (number := read(word)) is not None}
-    return found.pop() if len(found) == 1 else None
-
-
-def read(word: str) -> float | None:
-    """A number with or without thousands commas; None for anything else, and for what is not finite."""
-    try:
-        number = float(word.replace(",", ""))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def same(guess: str, truth: str) -> bool:
-    """Equal texts, white space around them aside."""
-    return guess.strip() == truth.strip()
-
-
-def classify(text: str, among: tuple[str, ...] | None = None) -> str:
-    """langid's guess of the language, among these only where they are given."""
-    return identifier(among).classify(text)[0]
-
-
-@functools.cache
-def identifier(among: tuple[str, ...] | None):
-    """langid's model (loaded in about 2 s), restricted to some languages."""
-    from langid.langid import LanguageIdentifier, model
-
-    made = LanguageIdentifier.from_modelstring(model, norm_probs=False)
-    if among:
-        made.set_languages(list(among))
-    return made
 
 
 BUILT_IN: dict[str, Callable] = {one.__name__: one for one in (format_exact, format_approximate, answer, number, language)}

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import evaluate, export, files, hooks, judges, libraries, lora, methods, models, passport, recipe_file, rows, runs
+from hft import asking, evaluate, export, files, hooks, libraries, lora, methods, models, passport, recipe_file, rows, runs
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
@@ -49,16 +49,17 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         data_facts = passport.same_data(run, loaded, opened.prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("load")
-        ask(run, opened, "base")
+        asking.ask(run, opened, "base")
         clock.lap("evaluate_base")
         training = fit(run, opened, max_steps)
         clock.lap("train")
         after = "adapter" if loaded.recipe.lora else "model"
-        ask(run, opened, after)
+        asking.ask(run, opened, after)
         clock.lap("evaluate_trained")
         if opened.prepared.evaluate:
             answers = evaluate.kept(run)
-            say(evaluate.table({name: evaluate.summary(answers[name]) for name in ("base", after)}))
+            say(evaluate.table({name: evaluate.summary(records) for name, records in answers.items()
+                                if name.removesuffix(asking.BARE) in ("base", after)}))
         hashes = passport.write(run, loaded, plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
@@ -102,17 +103,6 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
     return Opened(loaded, plan, backend, model, tokenizer, prepared)
 
 
-def ask(run: Path, opened: Opened, column: str, again: bool = False) -> None:
-    """Ask the held-out questions and keep the answers; what an interrupted run has asked is not asked again."""
-    samples = opened.prepared.evaluate
-    if not samples or ((run / "answers" / f"{column}.jsonl").exists() and not again):
-        return
-    answers = opened.backend.generate(opened.model, opened.tokenizer, [one.tokens.prompt_ids for one in samples],
-                                      opened.loaded.recipe.evaluate.max_new_tokens, opened.plan, f"asking {column} (questions)")
-    evaluate.keep(run, column, evaluate.scored(samples, answers, opened.loaded.recipe.evaluate.by,
-                                               judges.judged(opened.loaded, samples, answers, opened.tokenizer)))
-
-
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
     recipe = opened.loaded.recipe
@@ -123,7 +113,7 @@ def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
         opened.tokenizer.save_pretrained(draft)
         tidy(draft)
         if stale(draft, run / name):
-            for old in (*run.glob(f"answers/{name}.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
+            for old in (*run.glob(f"answers/{name}*.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
     return training
 
@@ -190,7 +180,7 @@ def reevaluate(run: Path, choices: dict) -> str:
     column = "adapter" if opened.loaded.recipe.lora else "model"
     with runs.lock(run), logging.to(run / "log.txt"):
         passport.same_data(run, opened.loaded, opened.prepared)
-        ask(run, opened, column, again=True)
+        asking.ask(run, opened, column, again=True)
         passport.update_artefacts(run)
     return evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items()})
 

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import judges
+from hft import judges, reasoning
 from hft.errors import HftError
 from hft.log import columns
+from hft.reasoning import Tags
 from hft.recipe_file import Loaded
-from hft.rewards import Tags
 
 REASONING = {"id": "Pertama kita hitung jumlah semua bilangan itu lalu kita bagi hasilnya dengan dua",
              "en": "First we add all of the numbers together and then we divide the result by two",
@@ -54,7 +54,7 @@ def table(loaded: Loaded, completions: Path | None) -> str:
     """
     if not loaded.recipe.rewards:
         raise HftError(f"recipe {loaded.name} has no rewards", "choose one with method: grpo, such as grpo_quickstart")
-    functions, tags = judges.of(loaded.recipe, loaded.code), judges.tags(loaded.recipe.grpo)
+    functions, tags = judges.of(loaded.recipe, loaded.code), reasoning.tags(loaded.recipe)
     trials = from_file(completions) if completions else canned(*answers(loaded), tags, "What is 17 + 17? Explain.")
     weights = [one.weight for one in loaded.recipe.rewards]
     chats = [[{"role": "assistant", "content": one.text}] for one in trials]

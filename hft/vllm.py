@@ -2,15 +2,17 @@
 
 import tempfile
 
-from hft.generation import stop_ids
+from hft.generation import Sampling, stop_ids
 
 
-def greedy(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, what: str) -> list[str]:
-    """The greedy answer to each prompt (token ids), without the stop token and outer white space."""
+def answers(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, what: str, drawn: Sampling | None = None) -> list[str]:
+    """The answer to each prompt (token ids), greedy or drawn, without the stop token and outer white space."""
     from vllm import SamplingParams
 
     print(f"{what}: {len(prompts)} by vLLM", flush=True)
-    how = SamplingParams(temperature=0.0, max_tokens=max_new_tokens, stop_token_ids=stop_ids(model, tokenizer), skip_special_tokens=True)
+    how = [SamplingParams(temperature=drawn.temperature if drawn else 0.0, top_p=drawn.top_p if drawn else 1.0,
+                          seed=drawn.seed + number if drawn else None, max_tokens=max_new_tokens,
+                          stop_token_ids=stop_ids(model, tokenizer), skip_special_tokens=True) for number in range(len(prompts))]
     with tempfile.TemporaryDirectory() as folder:
         outputs = model.vllm_engine.generate([{"prompt_token_ids": ids} for ids in prompts], how, lora_request=adapter(model, folder),
                                              use_tqdm=False)

@@ -3,5 +3,5 @@
 
 def problem(row, instruction):
     """A row of GSM8K -> (chat, the number behind ####)."""
-    chat = [{"role": "system", "content": instruction}, {"role": "user", "content": row["question"]}]
-    return chat, row["answer"].rpartition("####")[2].strip()
+    system = [{"role": "system", "content": instruction}] if instruction else []  # none where evaluation asks without it
+    return [*system, {"role": "user", "content": row["question"]}], row["answer"].rpartition("####")[2].strip()

@@ -8,4 +8,5 @@ def problem(row, instruction):
         asked = asked[-1]["content"]
     if answer is None:
         answer = row["reward_model"]["ground_truth"]
-    return [{"role": "system", "content": instruction}, {"role": "user", "content": asked}], answer
+    system = [{"role": "system", "content": instruction}] if instruction else []  # none where evaluation asks without it
+    return [*system, {"role": "user", "content": asked}], answer

@@ -7,8 +7,8 @@ import pytest
 
 from hft import judges, recipe_file
 from hft.errors import HftError
+from hft.reasoning import Tags
 from hft.recipe import Grpo, Reward
-from hft.rewards import Tags
 
 GRPO = Grpo(completion_tokens=8, generations=2)
 SAID = [[{"role": "assistant", "content": "<think>a</think>34"}], [{"role": "assistant", "content": "34"}]]
@@ -56,14 +56,6 @@ def test_a_recipe_that_contradicts_itself_is_explained(invoke, setting, said):
     result = invoke("check", "grpo_quickstart", "--set", setting)
     assert result.exit_code == 1
     assert said in result.output
-
-
-def test_tags_come_from_the_recipe_or_the_tokenizer():
-    template = SimpleNamespace(chat_template="x", get_added_vocab=lambda: {"<|end|>": 1, "</thinking>": 2, "<thinking>": 3},
-                               apply_chat_template=lambda *_, **__: "<|user|>?<|assistant|><thinking>\n")
-    assert judges.tags(GRPO, template) == Tags("<thinking>", "</thinking>", opened=True)
-    assert judges.tags(GRPO.model_copy(update={"tags": ("[", "]")}), template) == Tags("[", "]", opened=False)
-    assert judges.tags(GRPO) == Tags("<think>", "</think>", opened=False)
 
 
 def test_completions_are_kept_every_so_many_steps(tmp_path):

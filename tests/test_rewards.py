@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hft import rewards
-from hft.rewards import Tags
+from hft.reasoning import Tags
 
 NAMES = ("format_exact", "format_approximate", "answer", "number", "language")
 TABLE = [json.loads(line) for line in (Path(__file__).parent / "rewards.golden.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -70,26 +70,10 @@ def test_the_language_score_is_one_of_three(text, compat):
     assert score("language", text, "", compat) in (5.0, -3.0, -5.0)
 
 
-@pytest.mark.parametrize(("text", "parts"), [
-    ("<think>a</think>b", ("a", "b")), ("a</think>b", None), ("<think>a</think>", None), ("<think></think>b", None), ("b", None),
-    (None, None), ("<think>a</think>b<think>", None), ("<think>a</think>b</think>", None),
-])
-def test_reasoning_and_answer_are_told_apart(text, parts):
-    assert rewards.parts(text, Tags()) == parts
-
-
 def test_a_template_that_opens_the_reasoning_leaves_the_start_tag_to_the_prompt():
-    assert rewards.parts("a</think>b", OPENED) == ("a", "b")
     assert score("format_approximate", "a</think>b", "b", tags=OPENED) == 1.0
     assert score("format_approximate", "<think>a</think>b", "b", tags=OPENED) == 1.0
     assert score("format_approximate", "<think>a<think></think>b", "b", tags=OPENED) == -0.5
-
-
-@pytest.mark.parametrize(("text", "number"), [
-    ("34", 34), ("34.", 34), ("1,234.5", 1234.5), ("-7", -7), ("−7", -7), ("$\\boxed{12}$ of 20", 12), ("a 5 b 5", 5), ("5 or 6", None),
-    ("", None), (".", None), ("-", None), ("nan", None), ("no", None), ("50%", 50), ("3/4", None)])
-def test_the_number_that_a_text_says(text, number):
-    assert rewards.the_number(text) == number
 
 
 def test_text_completions_are_scored_as_chats_are():

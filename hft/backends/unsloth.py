@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hft import generation, lora, merging, models, vllm
+from hft.generation import Sampling
 from hft.plan import Plan
 from hft.recipe import Lora, Model
 
@@ -40,15 +41,16 @@ def add_lora(model, spec: Lora, plan: Plan, seed: int):
     return model
 
 
-def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str) -> list[str]:
-    """Return the greedy answer to each prompt (token ids)."""
+def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str,
+             drawn: Sampling | None = None) -> list[str]:
+    """Return the answer to each prompt (token ids): greedy, or drawn."""
     from unsloth import FastLanguageModel
 
     if plan.generator == "vllm":
-        return vllm.greedy(model, tokenizer, prompts, max_new_tokens, what)
+        return vllm.answers(model, tokenizer, prompts, max_new_tokens, what, drawn)
     FastLanguageModel.for_inference(model)
     try:
-        return generation.greedy(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what)
+        return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn)
     finally:
         FastLanguageModel.for_training(model, use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing])
         tokenizer.padding_side = "left"

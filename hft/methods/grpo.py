@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 
 from hft import judges
+from hft.errors import HftError
+from hft.generation import stop_ids
 from hft.methods import arguments, training
 from hft.methods.watch import watcher
 from hft.plan import Plan
@@ -38,13 +40,26 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    values, origins = trainer_arguments(GRPOConfig, recipe, plan, run, len(samples))
+    stops = stop_tokens(tokenizer, recipe.grpo.stop)
+    every = sorted({*stop_ids(model, tokenizer), *stops})
+    how = {"stop_token_ids": stops} if plan.generator == "vllm" else {"eos_token_id": every}
+    values, origins = trainer_arguments(GRPOConfig, recipe, plan, run, len(samples), how if stops else None)
     chosen = [samples[i] for i in order(len(samples), recipe)]
     seen = watcher(run, [0] * values["max_steps"], stop_after)
     scored = judges.recorded(judges.of(recipe, run, tokenizer), run / "completions.jsonl", recipe.grpo)
     trainer = GRPOTrainer(model=model, reward_funcs=scored, args=GRPOConfig(**values), processing_class=tokenizer, callbacks=[seen],
                           train_dataset=Dataset.from_list([asked(one) for one in chosen]))
+    trainer.eos_token_ids = every
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
+
+
+def stop_tokens(tokenizer, wanted: list[str]) -> list[int]:
+    """The ids of the recipe's stop tokens. Raises HftError for a text that is not one token."""
+    ids = {text: tokenizer(text, add_special_tokens=False)["input_ids"] for text in wanted}
+    if longer := [text for text, found in ids.items() if len(found) != 1]:
+        raise HftError(f"grpo.stop: {longer[0]!r} is {len(ids[longer[0]])} tokens of this model",
+                       "a completion stops at single tokens: name one of the tokenizer's vocabulary")
+    return [found[0] for found in ids.values()]
 
 
 def asked(one: Sample) -> dict:
@@ -53,7 +68,7 @@ def asked(one: Sample) -> dict:
     return {**{name: value for name, value in one.row.items() if value is not None}, "prompt": prompt, "answer": one.answers[0]}
 
 
-def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
+def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int, generation: dict | None = None) -> tuple[dict, dict]:
     """All arguments of GRPOConfig, and the origin of each."""
     told = recipe.grpo
     return arguments.complete(
@@ -64,6 +79,7 @@ def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) 
             epsilon=told.epsilon, epsilon_high=told.epsilon,  # both, or Unsloth takes 0.28 for the second
             importance_sampling_level=told.importance_sampling, mask_truncated_completions=told.mask_truncated,
             reward_weights=[one.weight for one in recipe.rewards],
+            generation_kwargs=generation,
         ), plan=dict(
             **training.plan_arguments(plan), use_vllm=plan.generator == "vllm", vllm_mode="colocate",
             vllm_gpu_memory_utilization=plan.vllm_memory or 0.3, vllm_max_model_length=recipe.model.max_tokens,

@@ -1,0 +1,59 @@
+"""Ask a model the held-out questions, and score what it says."""
+
+from pathlib import Path
+
+from hft import evaluate, hooks, judges, prompts, reasoning
+from hft.generation import Sampling
+from hft.recipe_file import Loaded
+from hft.rows import Sample
+
+BARE = "-bare"  # ends the name of a column that was asked without prompt.instruction
+
+
+def ask(run: Path, opened, column: str, again: bool = False) -> None:
+    """Ask the held-out questions (a run.Opened) and keep the answers; what an interrupted run has asked is not asked again.
+
+    A reasoning recipe may want them asked without its instruction too, and several answers drawn to each.
+    """
+    told = opened.loaded.recipe.evaluate
+    cells = {column: opened.prepared.evaluate}
+    if told.reasoning and told.reasoning.bare:
+        cells[column + BARE] = [bare(one, opened.loaded, opened.tokenizer) for one in opened.prepared.evaluate]
+    for name, samples in cells.items():
+        if not samples or ((run / "answers" / f"{name}.jsonl").exists() and not again):
+            continue
+
+        def answer(what, ids, sampling=None):
+            return opened.backend.generate(opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling)
+
+        ids = [one.tokens.prompt_ids for one in samples]
+        answers, drawn = answer(f"asking {name} (questions)", ids), []
+        if told.reasoning and (times := told.reasoning.samples):
+            how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
+            flat = answer(f"drawing from {name} (answers)", [one for one in ids for _ in range(times)], how)
+            drawn = [flat[i:i + times] for i in range(0, len(flat), times)]
+        evaluate.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
+
+
+def bare(one: Sample, loaded: Loaded, tokenizer) -> Sample:
+    """The same question without the recipe's instruction."""
+    prompt, answer = hooks.form(loaded.recipe.prompt.format, loaded.code)(one.row, None)
+    return one._replace(prompt=prompt, tokens=prompts.encode(prompt, answer, tokenizer))
+
+
+def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer, drawn: list[list[str]] = ()) -> list[dict]:
+    """One record a question: its answer with scores and rewards; for a reasoning recipe what it consists of, drawn answers too."""
+    recipe = loaded.recipe
+    kept = evaluate.scored(samples, answers, recipe.evaluate.by, judges.judged(loaded, samples, answers, tokenizer))
+    if told := recipe.evaluate.reasoning:
+        tags = reasoning.tags(recipe, tokenizer)
+
+        def measured(text, one):
+            return {**reasoning.measured(text, one.answers, tags, told.language, tuple(told.among)),
+                    "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"])}
+
+        for record, one in zip(kept, samples, strict=True):
+            record["reasoning"] = measured(record["answer"], one)
+        for record, one, texts in zip(kept, samples, drawn, strict=False):
+            record["drawn"] = [{"answer": text, **measured(text, one)} for text in texts]
+    return kept
