@@ -197,7 +197,7 @@ def evaluate(targets, overrides, choices, predictions):
 @cli.command()
 @click.argument("targets", metavar="NAME|RUN...", nargs=-1)
 @click.option("--format", "formats", multiple=True, required=True,
-              help="adapter, merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
+              help="adapter, adapter_gguf (for llama.cpp's --lora), merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
 @click.option("--max-drop", type=click.FloatRange(0, 100), help="Points of exact match an export may lose. [default: the recipe's]")
 @machine_choices
 def export(targets, formats, max_drop, choices):

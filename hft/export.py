@@ -1,10 +1,11 @@
-"""Export a finished adapter: merged 16-bit, merged 4-bit, GGUF; each is asked the same questions as the adapter."""
+"""Export a finished adapter: GGUF of the adapter alone, merged 16-bit, merged 4-bit, GGUF; each is asked the adapter's questions."""
 
 import importlib
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from hft import asking, evaluate, files, gguf, llamacpp, machine, models
+from hft import asking, evaluate, files, gguf, llamacpp, machine, merging, models
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -34,7 +35,8 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
                 tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
                 evaluate.keep(run, target.name, asking.records(loaded, samples, answers, tokenizer))
     finally:
-        wide(run, loaded).unlink(missing_ok=True)
+        for between in (wide(run, loaded), base(run, loaded)):
+            between.unlink(missing_ok=True)
     compare(run, loaded, made)
     return made
 
@@ -48,6 +50,8 @@ def path_of(run: Path, loaded: Loaded, kind: str) -> Path:
     """Where a run keeps a format."""
     if kind == "adapter":
         return trained(run)
+    if kind == "adapter_gguf":
+        return run / f"{loaded.name}-adapter.gguf"
     return run / kind if kind.startswith("merged") else run / f"{loaded.name}-{kind}.gguf"
 
 
@@ -56,10 +60,18 @@ def wide(run: Path, loaded: Loaded) -> Path:
     return run / f".{loaded.name}-wide.gguf"
 
 
+def base(run: Path, loaded: Loaded) -> Path:
+    """The 16-bit GGUF of the base model, which a GGUF of the adapter is asked on; removed at the end."""
+    return run / f".{loaded.name}-base.gguf"
+
+
 def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
     """Make one format; returns its file or folder."""
     spec, merged, target = loaded.recipe.model, run / "merged", path_of(run, loaded, kind)
     if kind == "adapter":
+        return target
+    if kind == "adapter_gguf":
+        make_adapter(run, loaded, plan, target)
         return target
     if not (merged / "config.json").exists():
         say("Writing the 16-bit model: the adapter merged into the weights it was trained on ...")
@@ -79,6 +91,16 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
     return target
 
 
+def make_adapter(run: Path, loaded: Loaded, plan: Plan, target: Path) -> None:
+    """The adapter alone for llama.cpp's --lora, and the base that it is asked on: the very weights it was trained on."""
+    say("Writing the base model as it was trained on, to ask the adapter on it ...")
+    with tempfile.TemporaryDirectory(dir=run, prefix=".base.") as scratch:
+        folder = Path(scratch) / "base"
+        merging.merge(loaded.recipe.model, None, plan, folder)
+        gguf.convert(folder, base(run, loaded))
+        gguf.convert_adapter(run / "adapter", folder, target)
+
+
 def at(spec, folder: Path, quantization: str):
     """The recipe's model section, pointing at a folder of this run."""
     return spec.model_copy(update={"name": str(folder), "quantization": quantization})
@@ -89,7 +111,10 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
     limit = loaded.recipe.evaluate.max_new_tokens
     if target.suffix == ".gguf":
         chat = not isinstance(samples[0].prompt, str)
-        return gguf.ask(target, [one.tokens for one in samples], chat, limit, loaded.recipe.model.max_tokens)
+        tokens, room = [one.tokens for one in samples], loaded.recipe.model.max_tokens
+        if kind == "adapter_gguf":
+            return gguf.ask(base(target.parent, loaded), tokens, chat, limit, room, target)
+        return gguf.ask(target, tokens, chat, limit, room)
     size = sum(path.stat().st_size for path in target.iterdir()) / 2**30
     if plan.device == "cuda" and 1.2 * size > machine.look().gpus[0].memory:
         say(f"{target.name} is too large for the card: asking it on the CPU, which takes its time")
@@ -120,7 +145,9 @@ def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:
     """Before any work: enough disk, and llama.cpp built where a GGUF is wanted. Raises HftError."""
     if formats:
         need_disk(run, loaded, formats)
-    if any(kind in GGUF_TYPES for kind in formats):
+    if "adapter_gguf" in formats and not loaded.recipe.lora:
+        raise HftError(f"recipe {loaded.name} trains all weights: there is no adapter to export", "take a GGUF type such as q4_k_m")
+    if any(kind in (*GGUF_TYPES, "adapter_gguf") for kind in formats):
         llamacpp.home()
 
 
@@ -134,8 +161,10 @@ def need_disk(run: Path, loaded: Loaded, formats: list[str]) -> None:
     with torch.device("meta"):
         weights = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
     bits = sum(BITS.get(kind, 0) for kind in formats)
-    if any(kind != "adapter" for kind in formats) and not (run / "merged").exists():
+    if any(not kind.startswith("adapter") for kind in formats) and not (run / "merged").exists():
         bits += 16
+    if "adapter_gguf" in formats:
+        bits += 32  # the base as a folder and as a GGUF
     if any(kind in GGUF_TYPES for kind in formats):
         bits += 16  # the wide GGUF in between
     files.need_space(run, 1.05 * bits * weights / 8 / 2**30, f"exporting {', '.join(formats)}")

@@ -22,11 +22,21 @@ SLOTS = 4  # questions that the server answers at once
 
 def convert(merged: Path, target: Path) -> None:
     """Write the merged folder as a 16-bit GGUF (bfloat16, as the folder holds it)."""
+    by_script("convert_hf_to_gguf.py", [str(merged), "--outtype", "bf16"], "converting to GGUF", target)
+
+
+def convert_adapter(adapter: Path, base: Path, target: Path) -> None:
+    """Write the adapter alone as a GGUF (float32, as it is kept) for llama.cpp's --lora; `base` is the folder it belongs to."""
+    by_script("convert_lora_to_gguf.py", [str(adapter), "--base", str(base), "--outtype", "f32"], "converting the adapter to GGUF", target)
+
+
+def by_script(script: str, words: list[str], what: str, target: Path) -> None:
+    """Run one of llama.cpp's converters; `target` appears when it is whole."""
     source = llamacpp.home() / "source"
     environment = {**os.environ, "PYTHONPATH": str(source / "gguf-py"), "NO_LOCAL_GGUF": ""}
     draft = target.with_name(f".{target.name}.tmp")
-    llamacpp.run([sys.executable, str(source / "convert_hf_to_gguf.py"), str(merged), "--outfile", str(draft), "--outtype", "bf16"],
-                 "converting to GGUF", "llama.cpp may not know this architecture yet; the message above names it", environment, draft)
+    llamacpp.run([sys.executable, str(source / script), *words, "--outfile", str(draft)], what,
+                 "llama.cpp may not know this architecture yet; the message above names it", environment, draft)
     draft.replace(target)
 
 
@@ -52,13 +62,13 @@ def check_tokenizer(path: Path, tokenizer) -> None:
         raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
 
 
-def ask(path: Path, prompts: list[Tokens], chat: bool, max_new_tokens: int, max_tokens: int) -> list[str]:
-    """Answer every prompt greedily with llama-server; returns the texts without outer white space.
+def ask(path: Path, prompts: list[Tokens], chat: bool, max_new_tokens: int, max_tokens: int, adapter: Path | None = None) -> list[str]:
+    """Answer every prompt greedily with llama-server, with an adapter where one is given; returns the texts without outer white space.
 
     Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
     """
     context = SLOTS * (max_tokens + max_new_tokens + 8)
-    with server(path, context) as address, progress.bar(f"asking {path.name}", len(prompts)) as shown:
+    with server(path, context, adapter) as address, progress.bar(f"asking {(adapter or path).name}", len(prompts)) as shown:
         for tokens in prompts[:20]:
             text = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}  # a chat brings its first token as text
             seen = post(address, "tokenize", text)["tokens"]
@@ -79,13 +89,14 @@ def ask(path: Path, prompts: list[Tokens], chat: bool, max_new_tokens: int, max_
 
 
 @contextmanager
-def server(path: Path, context: int):
+def server(path: Path, context: int, adapter: Path | None = None):
     """Run llama-server on a free port of this machine's loopback; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(llamacpp.home() / "bin" / "llama-server"), "--model", str(path), "--host", "127.0.0.1", "--port", str(port),
-               "--ctx-size", str(context), "--parallel", str(SLOTS), "--threads", str(machine.cores()), "--no-webui", "--log-disable"]
+               "--ctx-size", str(context), "--parallel", str(SLOTS), "--threads", str(machine.cores()), "--no-webui", "--log-disable",
+               *(["--lora", str(adapter)] if adapter else [])]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:

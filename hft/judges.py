@@ -16,8 +16,9 @@ def of(recipe: Recipe, beside: Path, tokenizer=None) -> list[Callable]:
     """One function a reward, named as in the recipe. Raises HftError for one that is not there or has no such option."""
     around = reasoning.tags(recipe, tokenizer)
     made = [judge(one, beside, around) for one in recipe.rewards]
-    for position, one in enumerate(made):  # scores are kept by name: the second `right` is right_2
-        if before := sum(other.__name__ == one.__name__ for other in made[:position]):
+    names = [one.__name__ for one in made]
+    for position, one in enumerate(made):  # scores are kept by name: the second `answer` is answer_2
+        if before := names[:position].count(names[position]):
             one.__name__ += f"_{before + 1}"
     return made
 

@@ -8,7 +8,7 @@ Count = Annotated[int, Field(strict=True, gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 # llama-quantize's names, written small
 GGUF_TYPES = ("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0", "q3_k_m", "q2_k")
-FORMATS = ("adapter", "merged", "merged_4bit", *GGUF_TYPES)
+FORMATS = ("adapter", "adapter_gguf", "merged", "merged_4bit", *GGUF_TYPES)
 
 
 class Section(BaseModel):
@@ -38,7 +38,7 @@ class Korquad(Rows):
 
 class Jsonl(Rows):
     source: Literal["jsonl"]
-    file: str = Field(description="a .jsonl, .json or .csv file beside the recipe or in the data folder")
+    file: str = Field(description="a .jsonl, .json, .csv or .parquet file beside the recipe or in the data folder")
 
 
 class Hub(Rows):
@@ -141,7 +141,7 @@ class Evaluate(Section):
 
 
 class Export(Section):
-    formats: list[str] = Field([], description="made after training: merged, merged_4bit, or GGUF types such as f16, q8_0, q4_k_m")
+    formats: list[str] = Field([], description="made after training: merged, merged_4bit, adapter_gguf, GGUF types such as q8_0, q4_k_m")
     max_drop: Annotated[float, Field(ge=0, le=100)] = Field(5.0, description="points of exact match an export may lose against the adapter")
 
     @field_validator("formats")

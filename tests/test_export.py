@@ -8,26 +8,27 @@ from hft import export, gguf, runs
 from hft.errors import HftError
 
 SMALL = ["--set", "train.steps=30", "--set", "data.train.sample=240", "--set", "evaluate.rows=20"]
+KINDS = ("merged", "f16", "q8_0", "q5_k_m", "q4_k_m", "adapter_gguf")
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
 
 def test_every_export_answers_like_the_adapter(shell, tmp_path):
     trained = shell("train", "quickstart", *SMALL)
     assert trained.returncode == 0, trained.stdout + trained.stderr
-    done = shell("export", "quickstart", *(word for kind in ("merged", "f16", "q8_0", "q5_k_m", "q4_k_m") for word in ("--format", kind)),
+    done = shell("export", "quickstart", *(word for kind in KINDS for word in ("--format", kind)),
                  HFT_RUNS=str(tmp_path / "runs"))
     assert done.returncode == 0, done.stdout + done.stderr
     run = (tmp_path / "runs" / "quickstart" / "latest").resolve()
     scores = {name: row["exact_match"]["mean"] for name, row in json.loads((run / "evaluation.json").read_text()).items()}
     print(done.stdout)
-    names = [f"quickstart-{kind}.gguf" for kind in ("f16", "q8_0", "q5_k_m", "q4_k_m")]
+    names = [f"quickstart-{kind}.gguf" for kind in ("f16", "q8_0", "q5_k_m", "q4_k_m", "adapter")]
     assert sorted(scores) == sorted(["base", "adapter", "merged", *names])
     assert scores["base"] < scores["adapter"]
     assert all(scores[name] >= scores["adapter"] - 5 for name in ["merged", *names]), scores
     artefacts = runs.passport(run)["artefacts"]
     assert set(names) <= artefacts.keys()
     assert "merged/model.safetensors" in artefacts
-    assert not list(run.glob(".*wide*"))
+    assert not list(run.glob(".*"))
 
     strict = shell("export", "quickstart", "--format", "q2_k")  # too small for a 135M model: it forgets
     assert strict.returncode == 1, strict.stdout

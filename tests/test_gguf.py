@@ -15,7 +15,7 @@ START = 60  # the token "<" that this server puts in front of texts, as models w
 def server(monkeypatch):
     """A server that cuts text into characters and answers with the prompt in capitals."""
     @contextlib.contextmanager
-    def run(path, context):
+    def run(path, context, adapter):
         yield "address"
 
     def post(address, path, body):

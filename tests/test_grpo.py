@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT, SHARED
 
 from hft import recipe_file, rows
+from hft.errors import HftError
 from hft.methods import grpo
 from hft.rows import Sample
 
@@ -95,7 +96,8 @@ def dapo(monkeypatch, tmp_path):
     return load
 
 
-@pytest.mark.parametrize(("file", "count", "first"), [("dapo_processed_en.13.jsonl", 13, "34"), ("aime2024_dapo_raw.15.jsonl", 15, None)])
+@pytest.mark.parametrize(("file", "count", "first"), [
+    ("dapo_processed_en.13.jsonl", 13, "34"), ("aime2024_dapo_raw.15.jsonl", 15, None), ("aime2024_dapo_raw.15.parquet", 15, None)])
 def test_both_forms_of_dapo_are_read(dapo, file, count, first):
     read = rows.read(dapo(file))
     assert read.counts["train"]["read"] == count
@@ -104,12 +106,21 @@ def test_both_forms_of_dapo_are_read(dapo, file, count, first):
     assert first in (None, read.train[0].answers[0])
 
 
-def test_the_guides_length_filter_on_real_prompts(dapo):
+@pytest.mark.parametrize(("file", "count", "kept"), [("dapo_processed_en.13.jsonl", 13, 11), ("aime2024_dapo_raw.15.parquet", 15, 13)])
+def test_the_guides_length_filter_on_real_prompts(dapo, file, count, kept):
     """By words here, which every machine counts alike; the recipe counts the model's own tokens."""
-    read = rows.read(dapo("dapo_processed_en.13.jsonl"))
+    read = rows.read(dapo(file))
     lengths = [len(one.prompt[1]["content"].split()) for one in read.train]
-    kept = rows.short_prompts([sample(n) for n in lengths], 0.9, {})
-    assert (len(lengths), len(kept)) == (13, 11)
+    assert (len(lengths), len(rows.short_prompts([sample(n) for n in lengths], 0.9, {}))) == (count, kept)
+
+
+def test_stop_tokens_are_single_tokens_of_the_model():
+    def tokenizer(text, add_special_tokens):
+        return {"input_ids": [ord(c) for c in text]}
+
+    assert grpo.stop_tokens(tokenizer, [".", "!"]) == [46, 33]
+    with pytest.raises(HftError, match=r"grpo.stop: '\.\.' is 2 tokens of this model"):
+        grpo.stop_tokens(tokenizer, ["..", "!"])
 
 
 def test_gsm8k_answers_are_the_numbers_behind_the_hashes():

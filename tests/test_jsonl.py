@@ -50,7 +50,7 @@ BAD = [  # name, content, message, fix
     ("a.json", '[{"a": 1}, "b"]', "HERE/a.json item 2: a str, not an object", "the file is a list of objects"),
     ("a.csv", "a,b\n1,2\n수도, 서울,3\n", "HERE/a.csv row 3: more cells than the header has", CELLS),
     ("a.csv", "a,b\n1\n", "HERE/a.csv row 2: fewer cells than the header has", CELLS),
-    ("a.txt", "", "HERE/a.txt is neither .jsonl, .json nor .csv", "convert it, or rename it to what it is"),
+    ("a.txt", "", "HERE/a.txt is neither .jsonl, .json, .csv nor .parquet", "convert it, or rename it to what it is"),
     ("a.jsonl", '{"a": "한국"}\n'.encode("cp949"), "HERE/a.jsonl: byte 7 is not UTF-8", "convert it: iconv -f CP949 -t UTF-8 a.jsonl"),
     ("a.json", '[{"a": "한국"}]'.encode("cp949"), "HERE/a.json: byte 8 is not UTF-8", "convert it: iconv -f CP949 -t UTF-8 a.json"),
     ("a.csv", "a\n한국\n".encode("cp949"), "HERE/a.csv: byte 2 is not UTF-8", "convert it: iconv -f CP949 -t UTF-8 a.csv"),
@@ -130,3 +130,18 @@ def test_a_long_passage_in_a_cell_is_read(tmp_path):
 @pytest.mark.parametrize("line", ['{"a": ' + "1" * 5000 + "}", "[" * 100_000], ids=["a number of 5000 digits", "100,000 brackets"])
 def test_json_that_python_cannot_hold_is_refused_with_its_line(tmp_path, line):
     assert refusal(tmp_path, "a.jsonl", '{"a": 1}\n' + line).startswith("HERE/a.jsonl line 2: ")
+
+
+def test_parquet_rows_come_in_order_with_nested_values(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    written = [{"prompt": [{"role": "user", "content": str(n)}], "reward_model": {"ground_truth": str(n)}} for n in range(2500)]
+    parquet.write_table(pyarrow.Table.from_pylist(written), tmp_path / "a.parquet")
+    assert list(jsonl.rows(Jsonl(source="jsonl", file="a.parquet"), tmp_path)) == written
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but not for long")
+    with pytest.raises(HftError, match=r"a\.parquet: .*Parquet"):
+        list(jsonl.rows(Jsonl(source="jsonl", file="a.parquet"), tmp_path))

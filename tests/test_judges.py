@@ -21,6 +21,12 @@ def test_options_weights_and_names_of_a_shipped_recipe():
     assert made[2](prompts=["?"] * 2, completions=SAID, completion_ids=None, trainer_state=None, answer=["34", "34"]) == [5.0, -4.5]
 
 
+def test_two_rewards_of_one_function_have_two_names():
+    told = "rewards=[answer, {name: answer, compat: seed}, answer]"
+    made = judges.of(recipe_file.load("grpo_indonesian", (told,)).recipe, None)
+    assert [one.__name__ for one in made] == ["answer", "answer_2", "answer_3"]
+
+
 def test_seed_scores_are_the_recipes_choice(tmp_path):
     told = Reward(name="format_exact", compat="seed")
     assert judges.judge(told, tmp_path, Tags())(prompts=[], completions=[[{"content": "</think>"}]]) == [3.0]

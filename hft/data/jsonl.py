@@ -1,4 +1,4 @@
-"""`source: jsonl`: rows from a .jsonl, .json (a list of objects) or .csv (with a header line) file."""
+"""`source: jsonl`: rows from a .jsonl, .json (a list of objects), .csv (with a header line) or .parquet file."""
 
 import csv
 import json
@@ -13,9 +13,9 @@ from hft.errors import HftError
 def rows(source, beside: Path) -> Iterator[dict]:
     """Yield one dict a row, in file order. Raises HftError with file and row for what is not an object."""
     path = data.find(source.file, beside)
-    read = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv}.get(path.suffix)
+    read = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv, ".parquet": read_parquet}.get(path.suffix)
     if read is None:
-        raise HftError(f"{path} is neither .jsonl, .json nor .csv", "convert it, or rename it to what it is")
+        raise HftError(f"{path} is neither .jsonl, .json, .csv nor .parquet", "convert it, or rename it to what it is")
     try:
         yield from read(path)
     except UnicodeDecodeError:
@@ -70,3 +70,14 @@ def read_csv(path: Path) -> Iterator[dict]:
                 raise HftError(f"{path} row {reader.line_num}: {'more' if None in row else 'fewer'} cells than the header has",
                                "quote cells that hold commas")
             yield row
+
+
+def read_parquet(path: Path) -> Iterator[dict]:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        for batch in ParquetFile(path).iter_batches(1000):
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as problem:
+        raise HftError(f"{path}: {str(problem).splitlines()[0]}", "the file is damaged or no Parquet: fetch it again") from None
