@@ -37,7 +37,7 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
 
 def bare(one: Sample, loaded: Loaded, tokenizer) -> Sample:
     """The same question without the recipe's instruction."""
-    prompt, answer = hooks.form(loaded.recipe.prompt.format, loaded.code)(one.row, None)
+    prompt, answer = hooks.form(one.format or loaded.recipe.prompt.format, loaded.code)(one.row, None)
     return one._replace(prompt=prompt, tokens=prompts.encode(prompt, answer, tokenizer))
 
 
@@ -46,9 +46,8 @@ def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer
     recipe = loaded.recipe
     kept = evaluate.scored(samples, answers, recipe.evaluate.by, judges.judged(loaded, samples, answers, tokenizer))
     if told := recipe.evaluate.reasoning:
-        tags = reasoning.tags(recipe, tokenizer)
-
         def measured(text, one):
+            tags = reasoning.tags(recipe, tokenizer, one.tokens.prompt)
             return {**reasoning.measured(text, one.answers, tags, told.language, tuple(told.among)),
                     "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"])}
 

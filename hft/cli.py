@@ -107,14 +107,21 @@ def plan(name, overrides, choices):
 @click.argument("name")
 @settings
 @click.option("--rows", default=2, show_default=True, help="Rows to preview.")
-def prepare(name, overrides, rows):
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the source's rows to this .csv or .jsonl instead.")
+def prepare(name, overrides, rows, out):
     """Read and filter the data of recipe NAME: counts, overlap, and a preview with the trained part marked.
 
+    \b
     Example: hft prepare quickstart --rows 5
+             hft prepare medical_2 --out pairs.csv
     """
-    from hft import recipe_file, report
+    from hft import prepare, recipe_file
 
-    click.echo(report.preparation(recipe_file.load(name, overrides), rows))
+    loaded = recipe_file.load(name, overrides)
+    if out:
+        prepare.write(loaded, out)
+    else:
+        click.echo(prepare.preview(loaded, rows))
 
 
 @cli.command()
@@ -134,7 +141,7 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
     Example: hft train quickstart --max-steps 5
              hft train korquad_tutorial korquad_qlora
     """
-    from hft import recipe_file, runs
+    from hft import recipe_file, runs, stages
 
     some_recipe(names, "train")
     checked = [recipe_file.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
@@ -142,8 +149,9 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
         resume = resume is not False
         several("train", names, resume=resume, anew=not resume, set=overrides, max_steps=max_steps, dry_run=dry_run, **choices)
     loaded = checked[0]
-    if resume and not runs.to_resume(loaded):
-        if finished := runs.finished(loaded, max_steps):
+    unfinished = runs.to_resume(loaded) if resume else None
+    if resume and not (unfinished and stages.same(unfinished, stages.find(loaded))):
+        if finished := stages.finished(loaded, max_steps):
             click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
             if loaded.recipe.export.formats:
                 from hft import run
@@ -266,6 +274,18 @@ def list_runs(name):
     from hft import report
 
     click.echo(report.runs_table(name))
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
+def lineage(target):
+    """Show the stages that a run came from, with the digests of their recipes and weights.
+
+    Example: hft lineage medical_quickstart_2
+    """
+    from hft import report, runs
+
+    click.echo(report.lineage(runs.find(target)))
 
 
 @cli.command()

@@ -13,15 +13,21 @@ from hft.errors import HftError
 
 def write(path: Path, text: str) -> None:
     """Write UTF-8 text atomically: a reader sees the old file or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with draft(path) as new, new.open("w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextmanager
+def draft(path: Path):
+    """Yield a path to write to; what was written takes the place of `path` when the block ends well, and is removed when not."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield new
+        with new.open("rb") as file:
             os.fsync(file.fileno())
-        draft.replace(path)
+        new.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
 
 
 def write_json(path: Path, facts) -> None:

@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from hft.catalogue import suggest
-from hft.recipe import Hub, Jsonl, Korquad, Recipe
+from hft.catalogue import catalogue, suggest
+from hft.recipe import Recipe
+from hft.recipe_data import Aihub, Hub, Jsonl, Korquad, Mixture, parts
 
 Key = tuple[str, ...]
-SOURCES = ("korquad", "jsonl", "hub")
+SOURCES = {"korquad": Korquad, "jsonl": Jsonl, "hub": Hub, "aihub": Aihub, "mixture": Mixture}
 
 
 def describe(error: dict, origins: dict[Key, str]) -> str:
     """One mistake in one line: where, which key, what to write instead."""
     key = tuple(str(part) for part in error["loc"])
-    if len(key) > 2 and key[0] == "data" and key[1] in ("train", "evaluate"):
-        key = (*key[:2], *key[3:])  # pydantic puts the source's name in between
+    if key[:1] == ("data",):
+        key = tuple(part for part in key if part not in SOURCES)  # pydantic puts the source's name in between
     if error["type"] == "union_tag_invalid":
         key = (*key, "source")
     where = place(key, origins)
@@ -50,7 +51,7 @@ def keys_beside(key: Key) -> list[str]:
     model = Recipe
     for part in key[:-1]:
         if part in ("train", "evaluate") and key[0] == "data":
-            return sorted({name for source in (Korquad, Jsonl, Hub) for name in source.model_fields})
+            return sorted({name for source in SOURCES.values() for name in source.model_fields})
         if not part.isdigit():  # an item of a list: the list's own section is meant
             model = section_in(model.model_fields[part].annotation)
     return list(model.model_fields)
@@ -65,28 +66,56 @@ def section_in(annotation):
 
 def references(loaded) -> list[str]:
     """Mistakes in what a loaded recipe points to: prompt formats, functions beside it, file names."""
-    from hft import prompts
-
-    mistakes = []
-    where = place(("prompt", "format"), loaded.origins)
-    written = loaded.recipe.prompt.format
-    if ":" in written:
-        from hft import hooks
-
-        if problem := hooks.problem(written, loaded.code):
-            mistakes.append(f"{where}: prompt.format: {problem}")
-    elif written not in prompts.FORMATS:
-        mistakes.append(f"{where}: prompt.format: unknown format '{written}'{suggest(written, prompts.FORMATS)}; "
-                        f"known: {', '.join(prompts.FORMATS)}, or file.py:function beside the recipe")
+    mistakes, recipe = [], loaded.recipe
+    named = [(("prompt", "format"), recipe.prompt.format)]
+    for side in ("train", "evaluate"):
+        source = getattr(recipe.data, side)
+        for number, part in enumerate(parts(source)):
+            key = ("data", side, *(("parts", str(number)) if source.source == "mixture" else ()))
+            if part.format:
+                named.append(((*key, "format"), part.format))
+            name = "folder" if part.source == "aihub" else "file"
+            file = getattr(part, name, None)
+            if file and (Path(file).is_absolute() or ".." in Path(file).parts):
+                mistakes.append(f"{place((*key, name), loaded.origins)}: {'.'.join((*key, name))}: a recipe holds no paths of one machine; "
+                                "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
+    for key, written in named:
+        if said := wrong_format(written, loaded.code):
+            mistakes.append(f"{place(key, loaded.origins)}: {'.'.join(key)}: {said}")
+    if recipe.parent:
+        mistakes += wrong_parent(loaded)
     if loaded.recipe.rewards:
         from hft import judges
 
         for position, said in judges.mistakes(loaded.recipe, loaded.code):
             mistakes.append(f"{place(('rewards', str(position)), loaded.origins)}: rewards: {said}")
-    for side in ("train", "evaluate"):
-        file = getattr(getattr(loaded.recipe.data, side), "file", None)
-        if file and (Path(file).is_absolute() or ".." in Path(file).parts):
-            where = place(("data", side, "file"), loaded.origins)
-            mistakes.append(f"{where}: data.{side}.file: a recipe holds no paths of one machine; "
-                            "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
     return mistakes
+
+
+def wrong_format(written: str, folder: Path) -> str | None:
+    """What is wrong with the name of a prompt format."""
+    from hft import hooks, prompts
+
+    if ":" in written:
+        return hooks.problem(written, folder)
+    if written not in prompts.FORMATS:
+        return (f"unknown format '{written}'{suggest(written, prompts.FORMATS)}; known: {', '.join(prompts.FORMATS)}, "
+                "or file.py:function beside the recipe")
+    return None
+
+
+def wrong_parent(loaded) -> list[str]:
+    """The mistake of a parent that there is no recipe of, or of stages in a circle."""
+    from hft.recipe_file import read
+
+    known, seen, name = catalogue(), [loaded.name], loaded.recipe.parent.recipe
+    where = f"{place(('parent',), loaded.origins)}: parent"
+    while name:
+        if name in seen:
+            return [f"{where}: a circle: {' -> '.join([*seen, name])}"]
+        if name not in known:
+            return [f"{where}: no recipe '{name}'{suggest(name, known)}"]
+        seen.append(name)
+        parent = read(known[name].read_text(encoding="utf-8-sig", errors="replace"))[1].get("parent")
+        name = parent.get("recipe") if isinstance(parent, dict) else parent
+    return []

@@ -31,7 +31,7 @@ def texts(row: dict) -> tuple[str, str]:
     if row.get("messages"):
         return "", " ".join(" ".join(str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system").split())
     context = row.get("context") or row.get("input") or ""
-    asked = row.get("question") or row.get("instruction") or ""
+    asked = row.get("question") or row.get("Question") or row.get("instruction") or ""
     return " ".join(str(context).split()), " ".join(str(asked).split())
 
 

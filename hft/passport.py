@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from hft import __version__, data, files, image, machine, methods, models, redact, runs
+from hft import __version__, data, files, image, machine, methods, models, recipe_file, redact, runs, stages
 from hft.errors import HftError
 from hft.plan import Plan
 from hft.recipe_file import Loaded
@@ -21,15 +21,19 @@ ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json",
 
 def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> dict[str, str]:
     """Write passport.json; returns `{path in the run: SHA-256}` of what was made."""
+    model, parent = models.facts(models.resolve(loaded.recipe.model)), stages.of_run(run)
+    if parent and parent["start"] == "merged":
+        model["name"] = f"{parent['recipe']}/{parent['run']}"
     facts = {
         "hft": __version__,
         "run": run.name,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": timing,
         "recipe": {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides), "text": loaded.text,
-                   "values": loaded.recipe.model_dump(mode="json"), "python": loaded.python},
+                   "values": recipe_file.canonical(loaded.recipe.model_dump(mode="json")), "python": loaded.python},
+        "parent": parent,
         "data": data_facts,
-        "model": models.facts(models.resolve(loaded.recipe.model)),
+        "model": model,
         "plan": plan.as_dict(),
         "training": training,
         "evaluation": evaluation(run),
@@ -74,13 +78,8 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
     """Digests and row counts of the data, and of the token ids in training order: the run's fingerprint."""
     import hashlib
 
-    wanted = loaded.recipe.data
-    sources = {}
-    for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate)):
-        if source and source.source != "hub":
-            sources[side] = {"file": source.file, "sha256": files.sha256(data.find(source.file, loaded.path.parent))}
-        elif source:
-            sources[side] = {"dataset": data.locate(source)}
+    wanted, beside = loaded.recipe.data, loaded.path.parent
+    sources = {side: data.facts(source, beside) for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate)) if source}
     seen = hashlib.sha256()
     for i in methods.of(loaded.recipe).order(len(prepared.train), loaded.recipe):
         tokens = prepared.train[i].tokens

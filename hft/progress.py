@@ -19,8 +19,8 @@ class Lines:
         now = time.monotonic()
         if now - self.printed >= EVERY or done == self.total:
             self.printed = now
-            share = f" ({100 * done // self.total} %)" if self.total else ""
-            print(f"{self.what}: {done}/{self.total}{share}, {now - self.start:.0f} s{', ' + note if note else ''}", flush=True)
+            share = f"/{self.total} ({100 * done // self.total} %)" if self.total else ""
+            print(f"{self.what}: {done}{share}, {now - self.start:.0f} s{', ' + note if note else ''}", flush=True)
 
 
 class Bar:

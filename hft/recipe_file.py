@@ -15,7 +15,8 @@ from hft import files
 from hft import mistakes as mistakes_in_words
 from hft.catalogue import catalogue, folders, suggest
 from hft.errors import HftError
-from hft.recipe import Recipe
+from hft.recipe import PARENT, Recipe
+from hft.recipe_data import parts
 
 Key = tuple[str, ...]
 
@@ -35,8 +36,14 @@ class Loaded(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256 in hex over the canonical recipe, without its description, and the Python beside it."""
-        facts = {"recipe": self.recipe.model_dump(mode="json", exclude={"description"}, exclude_none=True), "python": self.python}
+        values = canonical(self.recipe.model_dump(mode="json", exclude={"description"}, exclude_none=True))
+        facts = {"recipe": values, "python": self.python}
         return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def canonical(values: dict) -> dict:
+    """A recipe's values with a parent's weights named so, wherever a run of it lies on this machine."""
+    return {**values, "model": {**values["model"], "name": PARENT, "revision": PARENT}} if values.get("parent") else values
 
 
 def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
@@ -71,7 +78,8 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
 
 def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
     """The Python that belongs to a recipe: NAME.py and the files of its `file.py:function` values."""
-    values = [recipe.prompt.format, *(one.name for one in recipe.rewards or [])]
+    sources = [part for side in (recipe.data.train, recipe.data.evaluate) for part in parts(side)]
+    values = [recipe.prompt.format, *(part.format or "" for part in sources), *(one.name for one in recipe.rewards or [])]
     wanted = sorted({value.partition(":")[0] for value in values if ":" in value} | {f"{name}.py"})
     return {file: (folder / file).read_text(encoding="utf-8") for file in wanted if (folder / file).is_file()}
 
@@ -94,7 +102,7 @@ def save(loaded: Loaded, run: Path) -> None:
         files.write(run / name, text)
     files.write(run / "recipe.yaml", loaded.text)
     files.write_json(run / "recipe.json", {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides),
-                                           "values": loaded.recipe.model_dump(mode="json")})
+                                           "values": canonical(loaded.recipe.model_dump(mode="json"))})
 
 
 def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
@@ -150,9 +158,15 @@ def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str,
             value = written
         target = values
         for part in key[:-1]:
-            if not isinstance(target.get(part), dict):
+            if isinstance(target, list) and part.isdigit() and int(part) < len(target):  # a part of a mixture
+                target = target[int(part)]
+                continue
+            if not isinstance(target.get(part), dict | list):
                 target[part] = {}
             target = target[part]
+        if isinstance(target, list):
+            mistakes.append(f"--set {setting}: {'.'.join(key[:-1])} is a list; name one of it, such as {'.'.join(key[:-1])}.0")
+            continue
         target[key[-1]] = value
         if key[-1] in EITHER:  # the two exclude each other: setting one takes the other back
             target.pop(EITHER[key[-1]], None)

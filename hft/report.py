@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from hft import evaluate, rows, runs
+from hft import evaluate, rows, runs, stages
 from hft.errors import HftError
 from hft.log import columns
 from hft.plan import Plan
-from hft.recipe import Section
+from hft.recipe_data import Section
 from hft.recipe_file import Loaded
 
 
@@ -21,6 +21,10 @@ def values(loaded: Loaded) -> str:
             if isinstance(value, Section):
                 walk(value, here)
                 continue
+            if isinstance(value, list) and value and isinstance(value[0], Section):
+                for number, one in enumerate(value):
+                    walk(one, (*here, str(number)))
+                continue
             origin = loaded.origins.get(here, "default")
             shown = "-" if value is None else str(value)
             lines.append([".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""])
@@ -33,30 +37,6 @@ def plan(made: Plan) -> str:
     """A plan's choices, each with its reason."""
     return columns([["choice", "value", "because"], *([name, str(value), made.why.get(name, "follows from the others")]
                                                        for name, value in made.as_dict().items() if name != "why")])
-
-
-def preparation(loaded: Loaded, preview: int) -> str:
-    """Counts after each filter, lengths, overlap, and rows with the trained part marked."""
-    from hft import libraries, models
-
-    given = rows.read(loaded)
-    libraries.quiet()
-    tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
-    prepared = rows.prepare(loaded, given, tokenizer)
-    said = []
-    for side, samples in (("train", prepared.train), ("evaluate", prepared.evaluate)):
-        if samples:
-            lengths = sorted(len(s.tokens.prompt_ids) + len(s.tokens.completion_ids) for s in samples)
-            said.append(f"{side}: {rows.describe(prepared.counts[side])}; tokens a row: median {lengths[len(lengths) // 2]}, "
-                        f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})")
-    if prepared.evaluate:
-        said.append(f"overlap: {prepared.overlap.describe()}")
-    marked = "the right answer" if loaded.recipe.method == "grpo" else "the part that is trained"
-    for one in prepared.train[:preview]:
-        trained = tokenizer.decode(one.tokens.completion_ids)
-        said.append(f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
-                    f"{marked} stands between >>> and <<<\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
-    return "\n".join(said)
 
 
 def predictions(loaded: Loaded, path: Path) -> str:
@@ -88,3 +68,11 @@ def scores(passport: dict) -> str:
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
     return " -> ".join(f"{evaluate.headline(one)[1]['mean']:.1f}" for one in (asked["base"], after)) if after and "base" in asked else "-"
+
+
+def lineage(run: Path) -> str:
+    """One line a stage, the first one first: recipe, run, digest, weights, score before and after."""
+    lines = [["stage", "run", "recipe digest", "weights", "score"]]
+    for one in stages.lineage(run):
+        lines.append([one["recipe"], one["run"], one["digest"][:12], one["weights"][:12], scores(one["facts"]) if one["facts"] else "gone"])
+    return columns(lines)

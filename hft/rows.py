@@ -6,6 +6,7 @@ import random
 from typing import NamedTuple
 
 from hft import data, hooks, methods, progress, prompts
+from hft.data import mixture
 from hft.errors import HftError
 from hft.overlap import Overlap, measure, texts
 from hft.recipe import Recipe
@@ -20,6 +21,7 @@ class Sample(NamedTuple):
     prompt: str | prompts.Messages
     answers: list[str]  # the right ones; the first is trained on
     tokens: prompts.Tokens | None  # None until a tokenizer is at hand
+    format: str | None = None  # of its source, where that is not the recipe's
 
 
 class Prepared(NamedTuple):
@@ -88,12 +90,32 @@ def describe(counts: dict[str, int]) -> str:
 
 
 def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
-    """One side's samples; `counts[side]` says how many rows were read and what was dropped."""
+    """One side's samples; `counts[side]` says how many rows were read and what was dropped, for each part of a mixture too."""
+    if source.source != "mixture":
+        return read_source(loaded, source, side, side, counts)
+    seed, drawn = loaded.recipe.train.seed, []
+    for number, part in enumerate(source.parts, 1):
+        name = f"{side} part {number}"
+        samples = read_source(loaded, part, side, name, counts)
+        drawn.append(sample(samples, part.sample, seed, counts[name]))
+    sizes = mixture.sizes([len(one) for one in drawn], source.weights)
+    mixed = []
+    for number, (samples, size) in enumerate(zip(drawn, sizes, strict=True), 1):
+        count = counts[f"{side} part {number}"]
+        chosen = sample(samples, size, seed, count)
+        count["kept"] = len(chosen)
+        mixed += [one._replace(id=f"{number}.{one.id}", row={**one.row, "part": str(number)}) for one in chosen]
+    counts[side] = {"read": len(mixed)}
+    return mixed
+
+
+def read_source(loaded: Loaded, source, side: str, name: str, counts: dict) -> list[Sample]:
+    """The samples of one source; `counts[name]` says how many rows were read and what was dropped."""
     beside = loaded.path.parent
     reader = importlib.import_module(f"hft.data.{source.source}")
-    count = counts[side] = {"read": 0}
-    written = loaded.recipe.prompt.format
-    told = loaded.recipe.prompt.instruction
+    count = counts[name] = {"read": 0}
+    written = source.format or loaded.recipe.prompt.format
+    told = source.instruction or loaded.recipe.prompt.instruction
     form = hooks.form(written, loaded.code)
     kept, seen = [], set()
     for number, row in enumerate(reader.rows(source, beside), 1):
@@ -120,8 +142,8 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         seen.add(key)
         given = row.get("answers")
         answers = [answer, *(str(a) for a in given if a != answer)] if isinstance(given, list) else [answer]
-        name = row.get("id")
-        kept.append(Sample(str(number if name is None else name), row, prompt, answers, None))
+        own = row.get("id")
+        kept.append(Sample(str(number if own is None else own), row, prompt, answers, None, source.format))
     return kept
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import asking, evaluate, export, files, hooks, libraries, lora, methods, models, passport, recipe_file, rows, runs
+from hft import asking, evaluate, export, files, hooks, libraries, lora, methods, models, passport, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
@@ -30,20 +30,22 @@ class Opened(NamedTuple):
 def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False) -> Path | None:
     """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
     libraries.quiet()
+    parent = stages.find(loaded)
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
     steps = methods.of(loaded.recipe).steps(loaded.recipe, len(given.train))
     plan = plans.make(loaded.recipe, steps, **choices)
     if dry_run:
         return show_dry_run(loaded, plan, given, max_steps)
-    unfinished = runs.to_resume(loaded) if resume else None
+    unfinished = stages.to_resume(loaded, parent) if resume else None
     run = unfinished or runs.start(loaded)
     if unfinished and (run / "plan.json").exists():
         plan = plans.make(loaded.recipe, steps, **plans.kept(run / "plan.json", choices))
     with runs.lock(run), logging.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
+        loaded = start_from(parent, loaded, run, plan)
         say(f"Plan: {plan.describe()}. Loading libraries and model (about half a minute on a CPU) ...")
-        opened = open_model(loaded, plan, given)
+        opened = open_model(loaded, plan, given, run)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(opened.prepared))
         data_facts = passport.same_data(run, loaded, opened.prepared)
@@ -75,6 +77,21 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     return run
 
 
+def start_from(parent: dict | None, loaded: Loaded, run: Path, plan: Plan) -> Loaded:
+    """The recipe with its parent's weights as its model; they are merged first where the parent has not exported them."""
+    if parent is None:
+        return loaded
+    stages.keep(run, parent)
+    stages.report(parent)
+    before, whole = stages.folder(parent), stages.ready(loaded, parent)
+    if parent["start"] == "merged" and not Path(whole.recipe.model.name).exists():
+        say(f"Merging the adapter of {parent['recipe']} ...")
+        importlib.import_module(f"hft.backends.{plan.backend}").merge(stages.of_recipe(before).recipe.model, before / "adapter", plan,
+                                                                      before / "merged")
+        passport.update_artefacts(before)
+    return whole
+
+
 class Clock:
     """Seconds of each part of a run."""
 
@@ -86,8 +103,8 @@ class Clock:
         self.seconds[name], self.last = round(now - self.last, 1), now
 
 
-def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
-    """Load the model with a new adapter, and tokenise the rows where they are given."""
+def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None, run: Path | None = None) -> Opened:
+    """Load the model with a new adapter (or the one that the run goes on with), and tokenise the rows where they are given."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if plan.device == "cuda" else "")  # one GPU, or none, before torch looks
     if plan.backend == "unsloth":
         with logging.aside():
@@ -100,6 +117,8 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None) -> Opened:
         if loaded.recipe.lora:
             lora.check_targets(model, loaded.recipe.lora.targets)
             model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
+            if begun := run and stages.adapter(run):
+                lora.load(model, begun)
     return Opened(loaded, plan, backend, model, tokenizer, prepared)
 
 
@@ -162,7 +181,7 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
 def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
     """Load a finished run's model with its trained weights."""
     libraries.quiet()
-    loaded = recipe_file.load_run(run)
+    loaded = stages.of_recipe(run)
     plan = plans.make(loaded.recipe, **choices)
     if (run / "model").exists():
         loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
@@ -188,7 +207,7 @@ def reevaluate(run: Path, choices: dict) -> str:
 def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | None) -> None:
     """Export a finished run; `max_drop` replaces the recipe's limit."""
     libraries.quiet()
-    loaded = recipe_file.load_run(run)
+    loaded = stages.of_recipe(run)
     if max_drop is not None:
         limit = loaded.recipe.export.model_copy(update={"max_drop": max_drop})
         loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"export": limit}))

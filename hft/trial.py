@@ -9,6 +9,7 @@ from hft import judges, reasoning
 from hft.errors import HftError
 from hft.log import columns
 from hft.reasoning import Tags
+from hft.recipe_data import parts
 from hft.recipe_file import Loaded
 
 REASONING = {"id": "Pertama kita hitung jumlah semua bilangan itu lalu kita bagi hasilnya dengan dua",
@@ -83,7 +84,7 @@ def answers(loaded: Loaded) -> tuple[str, str, str]:
 
     language = next((str(one.options["wanted"]) for one in loaded.recipe.rewards if "wanted" in one.options), "en")
     try:  # a Hub's rows are not fetched for this
-        read = rows.read(loaded).train if loaded.recipe.data.train.source != "hub" else []
+        read = rows.read(loaded).train if all(one.source != "hub" for one in parts(loaded.recipe.data.train)) else []
     except HftError:
         read = []
     found = list(dict.fromkeys(one.answers[0] for one in read))[:2]

@@ -9,7 +9,7 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "rewards", "runs", "image"]
+COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "rewards", "runs", "lineage", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 
@@ -97,7 +97,7 @@ def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
         pytest.skip("KorQuAD is not in the shared data folder (its licence forbids shipping it)")
     path = tmp_path / "answers.json"
     from hft.data import korquad
-    from hft.recipe import Korquad
+    from hft.recipe_data import Korquad
 
     file = "KorQuAD_v1.0_dev.visible.json"
     rows = list(korquad.rows(Korquad(source="korquad", file=file), SHARED / "korquad"))

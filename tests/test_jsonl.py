@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hft.data import jsonl
 from hft.errors import HftError
-from hft.recipe import Jsonl
+from hft.recipe_data import Jsonl
 
 QUICK = settings(deadline=None, database=None, max_examples=50)
 KOREAN = {"question": "수도는?", "answer": "서울"}

@@ -11,7 +11,7 @@ from conftest import SHARED
 
 from hft.data import korquad
 from hft.errors import HftError
-from hft.recipe import Korquad
+from hft.recipe_data import Korquad
 
 OFFICIAL = "KorQuAD_v1.0_dev.json"
 VISIBLE = SHARED / "korquad" / "KorQuAD_v1.0_dev.visible.json"

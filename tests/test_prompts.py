@@ -59,6 +59,24 @@ FORMATS = [  # format, row, told, prompt, answer
      [{"role": "system", "content": "너는 비서다."}, {"role": "user", "content": "인사하라"}], "안녕"),
     ("chat", {"messages": [{"role": "user", "content": "가", "id": 7}, {"role": "assistant", "content": "나"}]}, None,
      [{"role": "user", "content": "가"}], "나"),
+    ("reasoning", {"Question": " Why? ", "Complex_CoT": " Because.\n", "Response": " So. "}, None, f"""{prompts.EXPERT}
+
+### Instruction:
+{prompts.MEDICAL}
+
+### Question:
+Why?
+
+### Response:
+<think>
+""", "Because.\n</think>\nSo."),
+    ("reasoning", {"question": "Why?", "input": "It is.", "reasoning": "A.", "answer": "B."}, "Be brief.",
+     f"{prompts.EXPERT}\n\n### Instruction:\nBe brief.\n\n### Question:\nWhy?\n\nIt is.\n\n### Response:\n<think>\n", "A.\n</think>\nB."),
+    ("ko_en", {"ko": "개", "en": "dog"}, None,
+     f"{ALPACA}\n\n### Instruction:\nTranslate this Korean text into English.\n\n### Input:\n개\n\n### Response:", "dog"),
+    ("en_ko", {"ko": "개", "en": "dog"}, "번역", f"{ALPACA}\n\n### Instruction:\n번역\n\n### Input:\ndog\n\n### Response:", "개"),
+    ("chat", {"Question": "Why?", "Complex_CoT": "Because.", "Response": "So."}, None, [{"role": "user", "content": "Why?"}],
+     "<think>\nBecause.\n</think>\n\nSo."),
     ("chat", {**ROW, "messages": []}, None, [{"role": "user", "content": "한강은 서울을 지난다.\n\n어디를 지나나?"}], " 서울 "),
 ]
 LACKING = [
@@ -66,7 +84,10 @@ LACKING = [
     ("question", {"context": "가", "question": "나", "answer": None}, "'answer'; the row has: context, question, answer"),
     ("instruction", {"prompt": "가"}, "'instruction' or 'question'; the row has: prompt"),
     ("instruction", {"instruction": "가"}, "'output' or 'answer'; the row has: instruction"),
-    ("chat", {"answer": "가"}, "'question' or 'instruction'; the row has: answer"),
+    ("chat", {"answer": "가"}, "'question' or 'Question' or 'instruction'; the row has: answer"),
+    ("reasoning", {"question": "가", "answer": "나"}, "'reasoning' or 'Complex_CoT'; the row has: question, answer"),
+    ("ko_en", {"한국어": "가", "en": "나"}, "'ko'; the row has: 한국어, en"),
+    ("en_ko", {"ko": "가"}, "'en'; the row has: ko"),
 ]
 
 
@@ -126,6 +147,23 @@ def test_a_chat_is_the_template_and_ends_with_the_turn(opening):
     tokenizer.opening = opening
     turns = [{"role": "system", "content": "가"}, {"role": "user", "content": "나"}]
     assert prompts.encode(turns, " 서울\n", tokenizer) == (text, "서울<end>", ids(text), ids("서울<end>"))
+
+
+THOUGHT = "<think>\nWeil.\n</think>\n\nSo."
+
+
+@pytest.mark.parametrize(("opening", "completion"), [("", THOUGHT), ("<think>\n", THOUGHT.removeprefix("<think>\n"))])
+@pytest.mark.parametrize("strips", [False, True], ids=["keeps reasoning", "takes reasoning out"])
+def test_a_chat_keeps_its_reasoning_whatever_the_template_does(opening, completion, strips):
+    class Reasoner(Chat):
+        def apply_chat_template(self, turns, **options):
+            short = [{**turn, "content": turn["content"].rpartition("</think>")[2]} for turn in turns]
+            return super().apply_chat_template(short if strips else turns, **options)
+
+    tokenizer = Reasoner()
+    tokenizer.opening = opening
+    tokens = prompts.encode([{"role": "user", "content": "?"}], THOUGHT, tokenizer)
+    assert (tokens.prompt, tokens.completion) == (f"[user]?<end>\n[assistant]{opening}", f"{completion}<end>")
 
 
 def test_a_chat_without_a_template_says_what_to_write():

@@ -44,8 +44,8 @@ BROKEN = [  # what to replace, by what, and the exact lines of the message
     ("  batch_size: 4\n", "", "line 14: train.batch_size: is missing"),
     ('  revision: "0.1.2"', "  revision: 12345678", 'line 4: model.revision: 12345678 is not text; put it in quotes: "12345678"'),
     ("    source: jsonl", "    source: jsonll",
-     "line 8: data.train.source: unknown source 'jsonll'; did you mean 'jsonl'?; known: korquad, jsonl, hub"),
-    ("    source: jsonl\n", "", "line 7: data.train: 'source' is missing; known: korquad, jsonl, hub"),
+     "line 8: data.train.source: unknown source 'jsonll'; did you mean 'jsonl'?; known: korquad, jsonl, hub, aihub, mixture"),
+    ("    source: jsonl\n", "", "line 7: data.train: 'source' is missing; known: korquad, jsonl, hub, aihub, mixture"),
     ("    file: rows.jsonl", "    fil: rows.jsonl",
      "line 7: data.train.file: is missing\n  line 9: data.train.fil: unknown key; did you mean 'file'?"),
     ("    file: rows.jsonl", "    file: /data/rows.jsonl",
@@ -53,7 +53,7 @@ BROKEN = [  # what to replace, by what, and the exact lines of the message
      "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)"),
     ("  format: question", "  format: questoin",
      "line 11: prompt.format: unknown format 'questoin'; did you mean 'question'?; "
-     "known: instruction, question, chat, or file.py:function beside the recipe"),
+     "known: instruction, question, reasoning, chat, ko_en, en_ko, or file.py:function beside the recipe"),
     ("  format: question", "  format: mine.py:form", "line 11: prompt.format: there is no mine.py in RECIPES"),
     ("  learning_rate: 1.0e-3", "  learning_rate: fast",
      "line 17: train.learning_rate: input should be a valid number, unable to parse string as a number, not 'fast'"),
@@ -86,7 +86,9 @@ def test_shipped_recipe_is_correct(path, invoke):
     assert result.exit_code == 0, result.output
     assert result.output.startswith(f"{path.stem}: correct (digest ")
     head = path.read_text(encoding="utf-8").splitlines()[:3]
-    assert head[1] == f"# Run:    make train RECIPE={path.stem}"
+    stages = {"medical_1": "medical_1 medical_2", "medical_quickstart_1": "medical_quickstart_1 medical_quickstart_2"}
+    told = stages.get(path.stem.replace("_2", "_1"))
+    assert head[1] == "# Run:    make train RECIPE=" + (f'"{told}"' if told else path.stem)
     assert head[2].startswith("# Change: cp recipes/")
 
 
@@ -123,7 +125,7 @@ def test_all_mistakes_are_named_at_once(recipes, invoke):
 def test_an_unknown_name_lists_the_known_ones(invoke):
     output = invoke("check", "korquad_qlor").output
     assert "did you mean 'korquad_qlora'?" in output
-    assert "choose one of: grpo_gsm8k grpo_indonesian grpo_quickstart korquad_llama2 korquad_qlora korquad_tutorial quickstart" in output
+    assert f"choose one of: {' '.join(path.stem for path in SHIPPED)}" in output
 
 
 @pytest.mark.parametrize(("setting", "key", "value"), [

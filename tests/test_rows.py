@@ -81,7 +81,7 @@ def test_the_limit_counts_the_prompt_the_answer_and_their_ends(load, limit, kept
 def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_answer_first(load):
     row = {"Q": "가?", "A": "나", "context": "글", "answers": ["너", "나"]}
     assert prepare(load([row], None, "data.train.columns={question: Q, answer: A}")).train == [
-        ("1", {**row, "question": "가?", "answer": "나"}, "글\n\nQuestion: 가?\nAnswer:", ["나", "너"], None)]
+        ("1", {**row, "question": "가?", "answer": "나"}, "글\n\nQuestion: 가?\nAnswer:", ["나", "너"], None, None)]
 
 
 @pytest.mark.parametrize(("train", "changes", "message"), [
@@ -146,3 +146,64 @@ def test_too_few_rows_to_split_are_named_as_that(load):
 ], ids=["ids are null", "one small and one large group"])
 def test_rows_that_can_be_split_are_split(load, train, changes):
     assert all(prepare(load(train, None, *changes))[:2])
+
+
+PARTS = [{"source": "jsonl", "file": "train.jsonl"}, {"source": "jsonl", "file": "evaluate.jsonl", "format": "instruction"}]
+
+
+@pytest.mark.parametrize(("told", "counts"), [
+    ({}, [{"read": 10, "kept": 10}, {"read": 4, "duplicate": -1, "kept": 3}]),
+    ({"weights": [2, 1]}, [{"read": 10, "not sampled": -4, "kept": 6}, {"read": 4, "duplicate": -1, "kept": 3}]),
+    ({"weights": [1, 1], "parts": [{**PARTS[0], "sample": 2}, PARTS[1]]},
+     [{"read": 10, "not sampled": -8, "kept": 2}, {"read": 4, "duplicate": -1, "not sampled": -1, "kept": 2}]),
+])
+def test_a_mixture_draws_from_its_parts_each_in_its_own_format(load, told, counts):
+    load(ROWS, [*MIXED[:3], ROWS[1]])
+    train = json.dumps({"source": "mixture", "parts": PARTS, **told})
+    prepared = prepare(load(ROWS, [*MIXED[:3], ROWS[1]], f"data.train={train}", "data.evaluate=null"))
+    assert [prepared.counts["train part 1"], prepared.counts["train part 2"]] == counts
+    assert prepared.counts["train"] == {"read": len(prepared.train), "kept": len(prepared.train)}
+    assert len(prepared.train) == sum(one["kept"] for one in counts)
+    for one in prepared.train:
+        part, _, name = one.id.partition(".")
+        assert (one.row["part"], name) == (part, one.row["id"])
+        assert ("### Instruction" in one.prompt) == (part == "2") == (one.format == "instruction")
+
+
+def test_a_mixture_is_seeded(load):
+    train = json.dumps({"source": "mixture", "parts": PARTS, "weights": [1, 1]})
+
+    def drawn(seed):
+        return [one.id for one in prepare(load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", f"train.seed={seed}")).train]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+@pytest.mark.parametrize(("setting", "said"), [
+    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b"}], "weights": [1]}',
+     "data.train: 1 weights for 2 parts: write one for each"),
+    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "fil": "b"}]}',
+     "data.train.parts.1.fil: unknown key; did you mean 'file'?"),
+    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b", "format": "quest"}]}',
+     "data.train.parts.1.format: unknown format 'quest'; did you mean 'question'?"),
+    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "/a"}, {"source": "aihub", "folder": "../b"}]}',
+     "data.train.parts.1.folder: a recipe holds no paths of one machine;"),
+])
+def test_a_wrong_mixture_is_explained(load, setting, said):
+    with pytest.raises(HftError) as error:
+        load(ROWS, None, setting)
+    assert said in error.value.message
+
+
+def test_one_part_of_a_mixture_can_be_set(load):
+    train = json.dumps({"source": "mixture", "parts": PARTS})
+    loaded = load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", "data.train.parts.0.sample=3")
+    assert prepare(loaded).counts["train part 1"] == {"read": 10, "not sampled": -7, "kept": 3}
+    with pytest.raises(HftError, match=r"data.train.parts is a list; name one of it, such as data.train.parts.0"):
+        load(ROWS, ROWS[:4], f"data.train={train}", "data.train.parts.sample=3")
+
+
+def test_columns_that_differ_by_case_do_not_collide(load):
+    row = {"question": "small", "Question": "Large?", "context": "글", "Answer": "답", "answer": "small"}
+    [one] = prepare(load([row], None, "data.train.columns={question: Question, answer: Answer}")).train
+    assert (one.prompt, one.answers) == ("글\n\nQuestion: Large?\nAnswer:", ["답"])

@@ -32,7 +32,26 @@ def find(file: str, beside: Path) -> Path:
 
 
 def locate(source) -> str:
-    """What the passport calls this source: the file's name, or dataset@revision."""
-    if source.source == "hub":
-        return f"{source.name}@{source.revision}"
+    """What messages call this source: its file, folder, dataset@revision, or parts."""
+    match source.source:
+        case "hub":
+            return f"{source.name}@{source.revision}"
+        case "mixture":
+            return " + ".join(map(locate, source.parts))
+        case "aihub":
+            return source.folder
     return source.file
+
+
+def facts(source, beside: Path) -> dict:
+    """What the passport keeps of a source: the SHA-256 of its file or of each file of its folder; dataset and revision."""
+    match source.source:
+        case "hub":
+            return {"dataset": locate(source)}
+        case "mixture":
+            return {"parts": [facts(part, beside) for part in source.parts]}
+        case "aihub":
+            from hft.data import aihub
+
+            return {"folder": source.folder, "sha256": {path.name: files.sha256(path) for path in aihub.workbooks(source, beside)}}
+    return {"file": source.file, "sha256": files.sha256(find(source.file, beside))}

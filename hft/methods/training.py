@@ -4,7 +4,7 @@ import math
 import random
 from pathlib import Path
 
-from hft import checkpoints, lora
+from hft import checkpoints, lora, stages
 from hft.plan import Plan
 from hft.recipe import Recipe
 
@@ -66,6 +66,8 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
     trainer.remove_callback(PrinterCallback)  # it prints every log record
     if recipe.lora:
         lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
+        if begun := stages.adapter(run):
+            lora.load(trainer.model, begun)
     newest = checkpoints.newest(run / "checkpoints")
     done = int(newest.name.rpartition("-")[2]) if newest else 0
     with seen:

@@ -1,0 +1,80 @@
+"""`hft prepare`: look at a recipe's rows before training, or write those of its source to a file."""
+
+import csv
+import importlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from hft import files, progress, rows, stages
+from hft.errors import HftError
+from hft.log import say
+from hft.recipe_data import parts
+from hft.recipe_file import Loaded
+
+
+def preview(loaded: Loaded, count: int) -> str:
+    """Counts after each filter, lengths, overlap, and rows with the trained part marked."""
+    from hft import libraries, models
+
+    given = rows.read(loaded)
+    libraries.quiet()
+    tokenizer = models.tokenizer(models.resolve(stages.origin(loaded)))
+    prepared = rows.prepare(loaded, given, tokenizer)
+    said = [f"{name}: {rows.describe(facts)}" for name, facts in prepared.counts.items() if name not in ("train", "evaluate")]
+    for side, samples in (("train", prepared.train), ("evaluate", prepared.evaluate)):
+        if samples:
+            lengths = sorted(len(s.tokens.prompt_ids) + len(s.tokens.completion_ids) for s in samples)
+            said.append(f"{side}: {rows.describe(prepared.counts[side])}; tokens a row: median {lengths[len(lengths) // 2]}, "
+                        f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})")
+    if prepared.evaluate:
+        said.append(f"overlap: {prepared.overlap.describe()}")
+    marked = "the right answer" if loaded.recipe.method == "grpo" else "the part that is trained"
+    for one in prepared.train[:count]:
+        trained = tokenizer.decode(one.tokens.completion_ids)
+        said.append(f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
+                    f"{marked} stands between >>> and <<<\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
+    return "\n".join(said)
+
+
+def write(loaded: Loaded, target: Path) -> None:
+    """Write the rows of the training source as .csv or .jsonl, one at a time, as the source gives them: training drops, this does not.
+
+    Needs neither tokenizer nor model. Raises HftError for another kind of file, and where the rows have no common columns.
+    """
+    writer = {".csv": write_csv, ".jsonl": write_jsonl}.get(target.suffix)
+    if writer is None:
+        raise HftError(f"--out {target}: write .csv or .jsonl", "for example: --out pairs.csv")
+    with files.draft(target) as draft, draft.open("w", encoding="utf-8", newline="") as out, progress.bar("rows", 0) as shown:
+        count = 0
+
+        def counted():
+            nonlocal count
+            for source in parts(loaded.recipe.data.train):
+                reader = importlib.import_module(f"hft.data.{source.source}")
+                for row in itertools.islice(reader.rows(source, loaded.path.parent), source.first):
+                    count += 1
+                    if count % 1000 == 0:
+                        shown.advance(count)
+                    yield row
+
+        writer(counted(), out)
+    say(f"{target}: {count:,} rows, {target.stat().st_size / 1e6:,.1f} MB")
+
+
+def write_jsonl(lines: Iterator[dict], out) -> None:
+    for row in lines:
+        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_csv(lines: Iterator[dict], out) -> None:
+    table = None
+    for number, row in enumerate(lines, 1):
+        if table is None:
+            table = csv.DictWriter(out, list(row), lineterminator="\n")
+            table.writeheader()
+        if list(row) != table.fieldnames:
+            raise HftError(f"row {number} has the columns {', '.join(row)}, the first one {', '.join(table.fieldnames)}",
+                           "write --out rows.jsonl instead")
+        table.writerow(row)
