@@ -14,9 +14,9 @@ WEIGHTS = b"weights of "
 
 def recipe(name, parent=None, **more):
     model = {"quantization": "none", "max_tokens": 64}
-    return {"method": "sft", "model": model if parent else {"name": "base", "revision": "1", **model}, **({"parent": parent} if parent else {}),
-            "data": {"train": {"source": "jsonl", "file": f"{name}.jsonl"}}, "prompt": {"format": "question"},
-            "train": {"batch_size": 1, "steps": 4, "learning_rate": 1.0e-3}, **more}
+    start = {"parent": parent, "model": model} if parent else {"model": {"name": "base", "revision": "1", **model}}
+    return {"method": "sft", **start, "data": {"train": {"source": "jsonl", "file": f"{name}.jsonl"}},
+            "prompt": {"format": "question"}, "train": {"batch_size": 1, "steps": 4, "learning_rate": 1.0e-3}, **more}
 
 
 @pytest.fixture
