@@ -92,6 +92,10 @@ override PROMPT := $(value PROMPT)
 override CONTEXT := $(value CONTEXT)
 export PROMPT CONTEXT
 
+.PHONY: push
+push: recipe-given engine $(NEEDS) ## publish a run on the Hugging Face Hub: make push RECIPE=quickstart FORMAT=merged ARGS=--dry-run
+	@$(HFT) push $(RECIPE) $(addprefix --format ,$(FORMAT)) $(ARGS)
+
 .PHONY: prepare
 prepare: recipe-given engine $(NEEDS) ## look at a recipe's rows: make prepare RECIPE=quickstart
 	@$(HFT) prepare $(RECIPE) $(ARGS)

@@ -230,6 +230,31 @@ def export(targets, formats, max_drop, choices):
 
 @cli.command()
 @click.argument("target", metavar="NAME|RUN")
+@click.option("--format", "formats", multiple=True, default=("adapter",), show_default=True,
+              help="What to upload, as made by hft export. Repeatable.")
+@click.option("--to", metavar="OWNER/NAME", help="The repository. [default: your own, with the recipe's name]")
+@click.option("--public", is_flag=True, help="Let everyone see it. [default: private]")
+@click.option("--dry-run", is_flag=True, help="Show the files and the model card; send nothing.")
+def push(target, formats, to, public, dry_run):
+    """Publish a finished run on the Hugging Face Hub, with a model card from its passport.
+
+    The token comes from HF_TOKEN, `hf auth login` or a mounted file. After a failure the same command goes on.
+
+    \b
+    Example: hft push quickstart --dry-run
+             hft push korquad_qlora --format q4_k_m --to my-lab/korquad-GGUF
+    """
+    from hft import push, recipe, runs
+    from hft.catalogue import suggest
+
+    for kind in formats:
+        if kind not in recipe.FORMATS:
+            raise errors.HftError(f"unknown format '{kind}'{suggest(kind, recipe.FORMATS)}", f"choose of: {', '.join(recipe.FORMATS)}")
+    push.push(runs.find(target), list(formats), to, public, dry_run)
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
 @click.option("--prompt", required=True, help="The question or instruction.")
 @click.option("--context", default="", help="The passage or input that belongs to it.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Tokens the answer may have. [default: the recipe's]")

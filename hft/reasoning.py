@@ -58,7 +58,8 @@ def measured(text: str, truths: list[str], tags: Tags, language: str | None, amo
     split = parts(text, tags)
     given = EOS_TEXT.sub("", text.rpartition(tags.end)[2])
     number = the_number(given)
-    right = any(same(given, truth) or (number is not None and number == the_number(truth)) for truth in truths)
+    wanted = [truth.rpartition(tags.end)[2] for truth in truths]  # a row's own answer may reason too
+    right = any(same(given, truth) or (number is not None and number == the_number(truth)) for truth in wanted)
     found = {"right": float(right), "format": float(split is not None)}
     if language:
         found["language"] = float(split is not None and language_of(split[0], (language, *among)) == language)

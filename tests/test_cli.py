@@ -9,7 +9,7 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "generate", "rewards", "runs", "lineage", "image"]
+COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "push", "generate", "rewards", "runs", "lineage", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 

@@ -57,6 +57,12 @@ def test_an_answer_is_measured_in_three_ways(text, right, format_, language):
     assert reasoning.measured(text, ["34"], Tags(), "id", ("en", "zh")) == {"right": right, "format": format_, "language": language}
 
 
+def test_a_truth_that_reasons_too_is_its_answer():
+    said, truth = "Other thoughts.\n</think>\nThe eye ward.", "Thoughts.\n</think>\nThe eye ward."
+    found = reasoning.measured(said, [truth], Tags(opened=True), None, ())
+    assert found == {"right": 1.0, "format": 1.0}
+
+
 @settings(deadline=None, database=None, max_examples=100)
 @given(text=st.lists(st.sampled_from(["<think>", "</think>", "34", " ", "\\boxed{", "}", "kata"]) | st.text(max_size=4)).map("".join))
 def test_measures_are_0_or_1_and_a_kept_format_has_parts(text):
