@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hft import __version__, errors
-from hft.options import machine_choices, settings, several, some_recipe
+from hft.options import endpoint_options, machine_choices, settings, several, some_recipe
 
 
 class Ordered(click.Group):
@@ -287,6 +287,50 @@ def try_rewards(name, overrides, completions):
     from hft import recipe_file, trial
 
     click.echo(trial.table(recipe_file.load(name, overrides), completions))
+
+
+@cli.group()
+def codeio():
+    """CodeI/O by a model behind an OpenAI-compatible address: answers with one revision, and plain files to functions.
+
+    Example: hft codeio answer codeio --endpoint http://127.0.0.1:8000/v1 --model qwen --out answers.jsonl
+    """
+
+
+@codeio.command("answer")
+@click.argument("name")
+@settings
+@endpoint_options
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on.")
+@click.option("--turns", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Take the turns from this .jsonl: {id, turn_1, turn_2}.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first questions.")
+def codeio_answer(name, overrides, out, turns, limit, **told):
+    """Answer the CodeI/O questions of recipe NAME, verify the answers by running the code, and let wrong ones be revised once.
+
+    Example: hft codeio answer codeio --endpoint http://127.0.0.1:8000/v1 --model qwen --out answers.jsonl
+    """
+    from hft import codeio, recipe_file
+
+    if not (told["address"] or turns):
+        raise click.UsageError("--endpoint or --turns says where the answers come from")
+    codeio.answer(recipe_file.load(name, overrides), out, codeio.asker(**told) if told["address"] else None, turns, limit)
+
+
+@codeio.command("unify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@endpoint_options
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on.")
+def codeio_unify(paths, out, **told):
+    """Rewrite plain Python files as functions with an input generator, and keep those that run.
+
+    Example: hft codeio unify *.py --endpoint http://127.0.0.1:8000/v1 --model qwen --out functions.jsonl
+    """
+    from hft import codeio
+
+    if not told["address"]:
+        raise click.UsageError("--endpoint names the server, such as http://127.0.0.1:8000/v1")
+    codeio.unify(list(paths), out, codeio.asker(**told))
 
 
 @cli.command("runs")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from hft.catalogue import catalogue, suggest
 from hft.recipe import Recipe
-from hft.recipe_data import Aihub, Hub, Jsonl, Korquad, Mixture, parts
+from hft.recipe_data import Aihub, Codeio, Hub, Jsonl, Korquad, Mixture, parts
 
 Key = tuple[str, ...]
-SOURCES = {"korquad": Korquad, "jsonl": Jsonl, "hub": Hub, "aihub": Aihub, "mixture": Mixture}
+SOURCES = {"korquad": Korquad, "jsonl": Jsonl, "hub": Hub, "aihub": Aihub, "codeio": Codeio, "mixture": Mixture}
 
 
 def describe(error: dict, origins: dict[Key, str]) -> str:

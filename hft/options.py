@@ -11,6 +11,19 @@ def settings(command):
                         help="Change a value of the recipe, such as train.steps=10; recorded in the passport. Repeatable.")(command)
 
 
+def endpoint_options(command):
+    """Where a model answers, and how."""
+    for option in (
+        click.option("--seed", default=0, show_default=True),
+        click.option("--max-tokens", default=4096, show_default=True, help="Tokens of an answer."),
+        click.option("--temperature", default=0.7, show_default=True),
+        click.option("--model", default="default", show_default=True, help="The model's name there."),
+        click.option("--endpoint", "address", metavar="URL", help="An OpenAI-compatible server, ending in /v1; its key: OPENAI_API_KEY."),
+    ):
+        command = option(command)
+    return command
+
+
 def machine_choices(command):
     """The options that change the plan; they never change the result."""
     options = (

@@ -60,6 +60,17 @@ def en_ko(row: dict, told: str | None) -> tuple[str, str]:
     return instruction({"instruction": task, "input": pick(row, "en"), "output": pick(row, "ko")}, None)
 
 
+def codeio(row: dict, told: str | None) -> tuple[str, str]:
+    """A row of `source: codeio`: a problem, code that solves it, and the input or the output that is given; the other is asked for."""
+    kind = pick(row, "kind")
+    given = "Output" if kind == "input" else "Input"
+    wanted = "an input that gives this output" if kind == "input" else "the output for this input"
+    problem = "\n\n".join(part for part in (optional(row, "problem"), optional(row, "requirements")) if part)
+    task = told or f"Find {wanted}, without running the code. Reason step by step and end with JSON:"
+    return (f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n### {given} of `{pick(row, 'name')}`:\n"
+            f"{pick(row, f'{given.lower()}_json')}\n\n### Task:\n{task} {{\"{kind}\": ...}}\n\n### Response:"), pick(row, "answer")
+
+
 def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's.
 
@@ -82,7 +93,7 @@ def asked(prompt: str, context: str) -> dict:
                        reasoning="", ko=prompt, en=prompt)
 
 
-FORMATS = {one.__name__: one for one in (instruction, question, reasoning, chat, ko_en, en_ko)}
+FORMATS = {one.__name__: one for one in (instruction, question, reasoning, codeio, chat, ko_en, en_ko)}
 
 
 def pick(row: dict, *names: str) -> str:

@@ -46,9 +46,19 @@ class Aihub(Rows):
     folder: str = Field(description="a folder of AI Hub translation workbooks (.xlsx, or .zip with one) in the data folder")
 
 
+class Codeio(Rows):
+    source: Literal["codeio"]
+    file: str = Field(description="a .jsonl file of functions (refcode, funcname, input_generator or ios); hft runs them in a sandbox")
+    pairs: Count = Field(3, description="input/output pairs of a function that become questions")
+    kinds: list[Literal["output", "input"]] = Field(["output", "input"], min_length=1, description="what is to be predicted")
+    tries: Count = Field(10, description="different inputs that a generator makes")
+    seed: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="of the generators and the functions")
+    seconds: Annotated[float, Field(gt=0, le=600)] = Field(20.0, description="that all runs of one function may take")
+
+
 class Mixture(Section):
     source: Literal["mixture"]
-    parts: list[Annotated[Korquad | Jsonl | Hub | Aihub, Field(discriminator="source")]] = Field(
+    parts: list[Annotated[Korquad | Jsonl | Hub | Aihub | Codeio, Field(discriminator="source")]] = Field(
         min_length=2, description="sources, each with its own filters and, where it differs, format; `sample` draws a count of each")
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, description="proportions of the parts, such as [3, 1]: as many rows as they allow without using one twice")
@@ -62,7 +72,7 @@ class Mixture(Section):
         return self
 
 
-AnySource = Annotated[Korquad | Jsonl | Hub | Aihub | Mixture, Field(discriminator="source")]
+AnySource = Annotated[Korquad | Jsonl | Hub | Aihub | Codeio | Mixture, Field(discriminator="source")]
 
 
 class Data(Section):

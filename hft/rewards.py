@@ -7,7 +7,9 @@ it scores as the GRPO guides do, whose rules can be earned without merit; the de
 import math
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from hft import machine, verify
 from hft.reasoning import Tags, classify, language_of, parts, same, the_number
 
 FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
@@ -133,4 +135,18 @@ def language(completions, *, tags: Tags, wanted: str, compat: str | None = None,
     return scores
 
 
-BUILT_IN: dict[str, Callable] = {one.__name__: one for one in (format_exact, format_approximate, answer, number, language)}
+def codeio(completions, kind, code, name, input_json, output_json, *, tags: Tags, compat: str | None = None, right: float = 1.0,
+           wrong: float = 0.0, unreadable: float = -0.5, **columns) -> list[float]:
+    """A prediction for rows of `source: codeio`, verified by comparison or by running the code in the sandbox; one of its three scores.
+
+    `unreadable`: no JSON object with the wanted key; with reasoning tags in the completion it must stand behind them.
+    """
+    rows = zip(kind, code, name, input_json, output_json, strict=True)
+    names = ("kind", "code", "name", "input_json", "output_json")
+    answers = [(text_of(one) or "").rpartition(tags.end)[2] for one in completions]
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        verdicts = list(pool.map(verify.verdict, (dict(zip(names, row, strict=True)) for row in rows), answers))
+    return [{"correct": right, "unreadable": unreadable}.get(one.status, wrong) for one in verdicts]
+
+
+BUILT_IN: dict[str, Callable] = {one.__name__: one for one in (format_exact, format_approximate, answer, number, language, codeio)}

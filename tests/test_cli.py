@@ -9,7 +9,8 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "push", "generate", "rewards", "runs", "lineage", "image"]
+COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "push", "generate", "rewards", "codeio", "runs",
+            "lineage", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 

@@ -35,7 +35,7 @@ def test_seed_scores_are_the_recipes_choice(tmp_path):
 
 @pytest.mark.parametrize(("reward", "said"), [
     ("- fromat_exact", "unknown reward 'fromat_exact'; did you mean 'format_exact'?; known: format_exact, format_approximate, answer, "
-                       "number, language, or file.py:function beside the recipe"),
+                       "number, language, codeio, or file.py:function beside the recipe"),
     ("- language", "language needs options.wanted"),
     ("- {name: format_exact, options: {scroe: 1}}", "format_exact has no option 'scroe'; it has: score"),
     ("- grpo_quickstart.py:wrong", "grpo_quickstart.py has no function 'wrong'; it has: review, one_word, right"),

@@ -72,6 +72,10 @@ Why?
 """, "Because.\n</think>\nSo."),
     ("reasoning", {"question": "Why?", "input": "It is.", "reasoning": "A.", "answer": "B."}, "Be brief.",
      f"{prompts.EXPERT}\n\n### Instruction:\nBe brief.\n\n### Question:\nWhy?\n\nIt is.\n\n### Response:\n<think>\n", "A.\n</think>\nB."),
+    ("codeio", {"kind": "input", "problem": "Double it.", "requirements": "", "code": "def f(n): ...\n", "name": "f", "output_json": "4",
+                "answer": "x"}, "Guess.",
+     "Double it.\n\n### Code:\n```python\ndef f(n): ...\n```\n\n### Output of `f`:\n4\n\n### Task:\nGuess. {\"input\": ...}\n\n"
+     "### Response:", "x"),
     ("ko_en", {"ko": "개", "en": "dog"}, None,
      f"{ALPACA}\n\n### Instruction:\nTranslate this Korean text into English.\n\n### Input:\n개\n\n### Response:", "dog"),
     ("en_ko", {"ko": "개", "en": "dog"}, "번역", f"{ALPACA}\n\n### Instruction:\n번역\n\n### Input:\ndog\n\n### Response:", "개"),
@@ -86,6 +90,7 @@ LACKING = [
     ("instruction", {"instruction": "가"}, "'output' or 'answer'; the row has: instruction"),
     ("chat", {"answer": "가"}, "'question' or 'Question' or 'instruction'; the row has: answer"),
     ("reasoning", {"question": "가", "answer": "나"}, "'reasoning' or 'Complex_CoT'; the row has: question, answer"),
+    ("codeio", {"problem": "가"}, "'kind'; the row has: problem"),
     ("ko_en", {"한국어": "가", "en": "나"}, "'ko'; the row has: 한국어, en"),
     ("en_ko", {"ko": "가"}, "'en'; the row has: ko"),
 ]
