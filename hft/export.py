@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from hft import asking, evaluate, files, gguf, llamacpp, machine, merging, models
+from hft import asking, evaluate, files, gguf, llamacpp, machine, merging, models, runs
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -53,6 +53,14 @@ def path_of(run: Path, loaded: Loaded, kind: str) -> Path:
     if kind == "adapter_gguf":
         return run / f"{loaded.name}-adapter.gguf"
     return run / kind if kind.startswith("merged") else run / f"{loaded.name}-{kind}.gguf"
+
+
+def finished(run: Path, loaded: Loaded, kind: str) -> bool:
+    """True when a format was made, asked what is held out, and entered in the passport: a kill may come between any two of them."""
+    path, passport = path_of(run, loaded, kind), runs.passport(run)
+    asked = kind == "adapter" or not passport["evaluation"] or path.name in passport["evaluation"]
+    made = any(name == path.name or name.startswith(f"{path.name}/") for name in passport["artefacts"])
+    return path.exists() and asked and made
 
 
 def wide(run: Path, loaded: Loaded) -> Path:

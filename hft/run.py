@@ -223,7 +223,7 @@ def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | N
 def finish_exports(run: Path, loaded: Loaded, choices: dict) -> None:
     """Make the recipe's exports that a finished run lacks; those that are there must still have lost no more than allowed."""
     wanted = {kind: export.path_of(run, loaded, kind) for kind in loaded.recipe.export.formats}
-    if missing := [kind for kind, path in wanted.items() if not path.exists()]:
+    if missing := [kind for kind in wanted if not export.finished(run, loaded, kind)]:
         export_run(run, missing, choices, None)
     export.compare(run, loaded, list(wanted.values()))
 

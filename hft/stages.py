@@ -99,19 +99,19 @@ def report(parent: dict) -> None:
             f"To start from what they give now: make train RECIPE={parent['recipe']} first")
 
 
-def folder(parent: dict) -> Path:
-    """The parent's run folder. Raises HftError when it is gone."""
-    run = runs.root() / parent["recipe"] / parent["run"]
+def folder(parent: dict, root: Path | None = None) -> Path:
+    """The parent's run folder, among the runs in `root` (default: where runs go). Raises HftError when it is gone."""
+    run = (root or runs.root()) / parent["recipe"] / parent["run"]
     if not (run / runs.PASSPORT).exists():
         raise HftError(f"the run that this stage started from is gone: {run}", "put it back, or train the stages anew")
     return run
 
 
-def ready(loaded: Loaded, parent: dict | None) -> Loaded:
+def ready(loaded: Loaded, parent: dict | None, root: Path | None = None) -> Loaded:
     """The recipe with the parent's weights as its model (its merged folder; the parent's own model where its adapter goes on)."""
     if parent is None:
         return loaded
-    run = folder(parent)
+    run = folder(parent, root)
     before = of_recipe(run)
     spec = before.recipe.model
     if parent["start"] == "merged":
@@ -134,19 +134,19 @@ def origin(loaded: Loaded):
 
 def of_recipe(run: Path) -> Loaded:
     """The recipe of a run, ready: its own parent's weights in place."""
-    return ready(recipe_file.load_run(run), of_run(run))
+    return ready(recipe_file.load_run(run), of_run(run), run.resolve().parent.parent)
 
 
 def adapter(run: Path) -> Path | None:
     """The parent's adapter that a run goes on with; None where it starts with a new one."""
     parent = of_run(run)
-    return folder(parent) / "adapter" if parent and parent["start"] == "adapter" else None
+    return folder(parent, run.resolve().parent.parent) / "adapter" if parent and parent["start"] == "adapter" else None
 
 
 def lineage(run: Path) -> list[dict]:
     """A run and what it came from, oldest first: `{recipe, run, digest, weights, scores}`; scores None where a folder is gone."""
-    chain, facts = [], runs.passport(run)
-    name, here, hashed, digest = run.parent.name, run, weights(run, facts), facts["recipe"]["digest"]
+    chain, facts, root = [], runs.passport(run), run.resolve().parent.parent
+    name, here, hashed, digest = run.resolve().parent.name, run.resolve(), weights(run, facts), facts["recipe"]["digest"]
     while name:
         facts = runs.passport(here)
         chain.append({"recipe": name, "run": here.name, "digest": digest, "weights": hashed, "facts": facts})
@@ -154,5 +154,5 @@ def lineage(run: Path) -> list[dict]:
         if parent is None:
             break
         name, hashed, digest = parent["recipe"], parent["weights"], parent["digest"]
-        here = runs.root() / name / parent["run"]
+        here = root / name / parent["run"]
     return chain[::-1]
