@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 TOKEN = "hf_StandInTokenForTestsOnly0123456789"
 
@@ -107,10 +107,21 @@ class Handler(BaseHTTPRequestHandler):
             for line in body.splitlines():
                 self.keep(hub, folder, json.loads(line))
             return self.answer(200, {"commitUrl": f"{hub.address}/{name}/commit/{revision(folder)}", "commitOid": revision(folder)})
+        if words[:1] == ["tree"]:
+            return self.answer(200, [self.entry(folder, one) for one in sorted(folder.rglob("*"))])
+        if words[:1] == ["paths-info"]:
+            wanted = parse_qs(body.decode()).get("paths", []) if body[:1] != b"{" else json.loads(body)["paths"]
+            return self.answer(200, [self.entry(folder, folder / one) for one in wanted if one and (folder / one).exists()])
         names = sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
         return self.answer(200, {"id": name, "modelId": name, "sha": revision(folder), "siblings": [{"rfilename": one} for one in names],
                                  "tags": [], "downloads": 0, "likes": 0, "lastModified": "2026-11-22T00:00:00.000Z", "gated": False,
                                  "disabled": False, "cardData": {"license": "mit"}, **hub.cards.get(name, {"private": False})})
+
+    def entry(self, folder, path):
+        """A file or folder as the tree API lists it."""
+        name = str(path.relative_to(folder))
+        kind, size = ("directory", 0) if path.is_dir() else ("file", path.stat().st_size)
+        return {"type": kind, "oid": hashlib.sha1(name.encode()).hexdigest(), "size": size, "path": name}
 
     def keep(self, hub, folder, item):
         value = item["value"]
@@ -120,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
             (folder / value["path"]).write_bytes((hub.folder / ".lfs" / value["oid"]).read_bytes())
 
     def file(self, hub, words):
-        """/OWNER/NAME/resolve/REVISION/PATH"""
+        """/OWNER/NAME/resolve/REVISION/PATH, for data sets behind /datasets"""
+        words = words[1:] if words[0] == "datasets" else words
         place = hub.folder.joinpath(*words[:2], *words[4:])
         if words[2:3] != ["resolve"] or not place.is_file():
             return self.answer(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound")

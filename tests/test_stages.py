@@ -171,3 +171,48 @@ def test_a_wrong_parent_is_explained(lab, parent, more, said):
 
 def test_every_stage_has_the_tokenizer_of_the_first_model(lab):
     assert stages.origin(recipe_file.load("three")).name == "base"
+
+
+def test_an_export_that_a_kill_left_unasked_is_not_finished(lab):
+    from hft import export
+
+    run = lab.finish("one")
+    loaded = recipe_file.load("one")
+    facts = runs.passport(run)
+    made, states = {"merged/model.safetensors": "x"}, []
+    for artefacts, evaluation in (({}, None), (made, None), (made, {"adapter": {}}), (made, {"adapter": {}, "merged": {}})):
+        files.write_json(run / runs.PASSPORT, {**facts, "artefacts": {**facts["artefacts"], **artefacts}, "evaluation": evaluation})
+        states.append(export.finished(run, loaded, "merged"))
+    assert states == [False, True, False, True]
+    shutil.rmtree(run / "merged")
+    assert not export.finished(run, loaded, "merged")
+
+
+CHAIN = ("train", "medical_quickstart_1", "medical_quickstart_2", "--max-steps", "2", "--save-every", "1", "--set", "evaluate.rows=4",
+         "--set", "evaluate.max_new_tokens=4", "--set", "export.formats=[merged]", "--set", "export.max_drop=100")
+
+
+@pytest.mark.slow
+def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
+    """Real training: stage 2 starts from the merged weights of stage 1; what is finished is left alone."""
+    place = {"HFT_BACKEND": "plain"}
+    done = shell(*CHAIN, **place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [first], [second] = (list((tmp_path / "runs" / f"medical_quickstart_{n}").glob("2*")) for n in (1, 2))
+    before, after = runs.passport(first), runs.passport(second)
+    weights = before["artefacts"]["adapter/adapter_model.safetensors"]
+    assert {**after["parent"], "digest": ""} == {"recipe": "medical_quickstart_1", "run": first.name, "digest": "", "weights": weights,
+                                                 "start": "merged", "changed": []}
+    assert after["model"]["name"] == f"medical_quickstart_1/{first.name}"
+    assert after["model"]["files"]["model.safetensors"] == before["artefacts"]["merged/model.safetensors"]
+    assert set(before["evaluation"]) == set(after["evaluation"]) == {"base", "adapter", "merged"}
+
+    adapter = after["artefacts"]["adapter/adapter_model.safetensors"]
+    (second / runs.PASSPORT).unlink()
+    for name in ("adapter", "merged", "checkpoints/checkpoint-2"):
+        shutil.rmtree(second / name)
+    done = shell(*CHAIN, **place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Nothing to train: {first.resolve()}" in done.stdout.replace(str(tmp_path / "runs"), str((tmp_path / "runs").resolve()))
+    assert "Going on after step 1" in done.stdout
+    assert runs.passport(second)["artefacts"]["adapter/adapter_model.safetensors"] == adapter

@@ -1,10 +1,12 @@
 """What all methods share: the order of rows, the arguments of transformers' Trainer, training to the end or to a stop."""
 
 import math
+import os
 import random
 from pathlib import Path
 
 from hft import checkpoints, lora, stages
+from hft.errors import HftError
 from hft.plan import Plan
 from hft.recipe import Recipe
 
@@ -50,9 +52,22 @@ def house_arguments(run: Path) -> dict:
     """The arguments that hft always sets."""
     return dict(
         output_dir=str(run / "checkpoints"), shuffle_dataset=False, remove_unused_columns=False, logging_steps=1, logging_first_step=True,
-        logging_nan_inf_filter=False, save_strategy="steps", save_total_limit=3, report_to="none", disable_tqdm=True,
+        logging_nan_inf_filter=False, save_strategy="steps", save_total_limit=3, report_to=trackers(), disable_tqdm=True,
         average_tokens_across_devices=True,
     )
+
+
+def trackers() -> list[str] | str:
+    """Experiment trackers that HFT_REPORT_TO names, such as tensorboard,wandb; none by default. Raises HftError for one not installed."""
+    wanted = [name for name in os.environ.get("HFT_REPORT_TO", "").replace(",", " ").split() if name != "none"]
+    if not wanted:
+        return "none"
+    from transformers.integrations import get_available_reporting_integrations
+
+    known = get_available_reporting_integrations()
+    if missing := [name for name in wanted if name not in known]:
+        raise HftError(f"HFT_REPORT_TO={missing[0]}: that tracker is not installed", f"installed: {', '.join(sorted(known)) or 'none'}")
+    return wanted
 
 
 def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: Path) -> dict:
