@@ -346,6 +346,39 @@ def list_runs(name):
 
 
 @cli.command()
+@click.argument("one", metavar="A")
+@click.argument("other", metavar="B")
+@click.option("--tolerance", type=click.FloatRange(min=0), help="How far apart the losses of a step may be. [default: 0.02]")
+def compare(one, other, tolerance):
+    """Say whether runs A and B match: run folders, recipes (their newest runs) or passport files.
+
+    Exit code 0: identical, or a match; 1: they differ.
+
+    Example: hft compare runs/quickstart/20261122T070000-9c6ceeb1c4fe server2/passport.json
+    """
+    from hft import compare
+
+    (first, facts), (second, others) = compare.passport(one), compare.passport(other)
+    found = compare.compare(facts, others, **({"most": tolerance} if tolerance is not None else {}))
+    click.echo(compare.text((first, second), found))
+    raise SystemExit(found.verdict == "differ")
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
+@click.option("--replay", type=click.IntRange(min=1), metavar="STEPS", help="Train the first steps again and compare their losses.")
+@machine_choices
+def verify(target, replay, choices):
+    """Check every file of a finished run against its passport, and whether its first steps come out again.
+
+    Example: hft verify quickstart --replay 3
+    """
+    from hft import runs, verify
+
+    verify.verify(runs.find(target), replay, choices)
+
+
+@cli.command()
 @click.argument("target", metavar="NAME|RUN")
 def lineage(target):
     """Show the stages that a run came from, with the digests of their recipes and weights.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hft import endpoint, files, hooks, machine, progress, sandbox, verify
+from hft import endpoint, files, hooks, machine, progress, sandbox, verdict
 from hft.data import codeio as source_codeio
 from hft.data import jsonl
 from hft.errors import HftError
@@ -63,14 +63,14 @@ def record(row: dict, prompt, given: dict, ask: Callable | None) -> dict:
     """One question's two turns; a right first turn is not revised."""
     messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
     first = given.get("turn_1") or ask(messages)
-    told = verify.verdict(row, first)
+    told = verdict.judge(row, first)
     second, again = given.get("turn_2"), told
     if told.status == "correct":
         second = None
     elif second is None and ask:
         second = ask([*messages, {"role": "assistant", "content": first}, {"role": "user", "content": f"{told.feedback} {AGAIN}"}])
     if second is not None:
-        again = verify.verdict(row, second)
+        again = verdict.judge(row, second)
     turns = [first, told.feedback, *([second, again.feedback] if second is not None else [])]
     return {"id": row["id"], "kind": row["kind"], "prompt": prompt, "turn_1": first, "feedback_1": told.feedback, "turn_2": second,
             "feedback_2": again.feedback if second is not None else None, "status_1": told.status, "status_2": again.status,
@@ -96,7 +96,7 @@ def unify(paths: list[Path], out: Path, ask: Callable) -> None:
 
 def unified(said: str) -> tuple[str, dict | None]:
     """(status, the function) of what a model made of a file: kept when its generator gives at least two pairs that run."""
-    made = verify.last_object(said, "refcode")
+    made = verdict.last_object(said, "refcode")
     if made is None:
         return "unreadable", None
     try:

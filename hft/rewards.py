@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from hft import machine, verify
+from hft import machine, verdict
 from hft.reasoning import Tags, classify, language_of, parts, same, the_number
 
 FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
@@ -145,7 +145,7 @@ def codeio(completions, kind, code, name, input_json, output_json, *, tags: Tags
     names = ("kind", "code", "name", "input_json", "output_json")
     answers = [(text_of(one) or "").rpartition(tags.end)[2] for one in completions]
     with ThreadPoolExecutor(machine.cores()) as pool:
-        verdicts = list(pool.map(verify.verdict, (dict(zip(names, row, strict=True)) for row in rows), answers))
+        verdicts = list(pool.map(verdict.judge, (dict(zip(names, row, strict=True)) for row in rows), answers))
     return [{"correct": right, "unreadable": unreadable}.get(one.status, wrong) for one in verdicts]
 
 

@@ -20,6 +20,20 @@ def root() -> Path:
     return Path(os.environ.get("HFT_RUNS") or "runs")
 
 
+@contextmanager
+def in_folder(folder: str):
+    """Let runs go to another folder in this block."""
+    before = os.environ.get("HFT_RUNS")
+    os.environ["HFT_RUNS"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HFT_RUNS"]
+        else:
+            os.environ["HFT_RUNS"] = before
+
+
 def every(name: str | None = None) -> list[Path]:
     """All run folders (of one recipe), oldest first."""
     found = (p for p in root().glob("*/*-*") if p.is_dir() and not p.is_symlink() and name in (None, p.parent.name))

@@ -56,13 +56,15 @@ def table(loaded: Loaded, completions: Path | None) -> str:
     if not loaded.recipe.rewards:
         raise HftError(f"recipe {loaded.name} has no rewards", "choose one with method: grpo, such as grpo_quickstart")
     functions, tags = judges.of(loaded.recipe, loaded.code), reasoning.tags(loaded.recipe)
-    trials = from_file(completions) if completions else canned(*answers(loaded), tags, "What is 17 + 17? Explain.")
+    known = samples(loaded)
+    trials = from_file(completions) if completions else canned(*answers(loaded, known), tags, "What is 17 + 17? Explain.")
     weights = [one.weight for one in loaded.recipe.rewards]
     chats = [[{"role": "assistant", "content": one.text}] for one in trials]
     scores, micros = [], []
     for judge in functions:
         def ask(judge=judge):
-            return judge(prompts=["?"] * len(trials), completions=chats, answer=[one.truth for one in trials])
+            columns = {name: [value] * len(trials) for name, value in (known[0].row if known else {}).items()}
+            return judge(prompts=["?"] * len(trials), completions=chats, **{**columns, "answer": [one.truth for one in trials]})
 
         scores.append(ask())
         begin = time.perf_counter()
@@ -78,16 +80,20 @@ def table(loaded: Loaded, completions: Path | None) -> str:
     return "\n".join([columns(lines), *warnings(trials, totals, [judge.__name__ for judge in functions], scores)])
 
 
-def answers(loaded: Loaded) -> tuple[str, str, str]:
-    """(a right answer, a wrong one, the language wanted): the first two answers of the data where they can be read, else numbers."""
+def samples(loaded: Loaded) -> list:
+    """The data's training rows where they can be read; a Hub's are not fetched for this."""
     from hft import rows
 
-    language = next((str(one.options["wanted"]) for one in loaded.recipe.rewards if "wanted" in one.options), "en")
-    try:  # a Hub's rows are not fetched for this
-        read = rows.read(loaded).train if all(one.source != "hub" for one in parts(loaded.recipe.data.train)) else []
+    try:
+        return rows.read(loaded).train if all(one.source != "hub" for one in parts(loaded.recipe.data.train)) else []
     except HftError:
-        read = []
-    found = list(dict.fromkeys(one.answers[0] for one in read))[:2]
+        return []
+
+
+def answers(loaded: Loaded, known: list) -> tuple[str, str, str]:
+    """(a right answer, a wrong one, the language wanted): the first two answers of the data where there are any, else numbers."""
+    language = next((str(one.options["wanted"]) for one in loaded.recipe.rewards if "wanted" in one.options), "en")
+    found = list(dict.fromkeys(one.answers[0] for one in known))[:2]
     return (found[0], found[1], language) if len(found) == 2 else ("34", "50", language)
 
 

@@ -1,80 +1,58 @@
-"""Verify what a model says about a function's input or output: by comparison, or by running the function on the predicted input."""
+"""`hft verify`: is a run folder still what its passport says, and do its first steps come out again?"""
 
-import json
-import math
-from typing import NamedTuple
+import tempfile
+from pathlib import Path
 
-from hft import sandbox
-
-RELATIVE = 1e-3  # of numbers with equal whole parts: CodeI/O's tolerance
-LIMITS = sandbox.Limits(seconds=5)
+from hft import compare, files, recipe_file, runs, stages
+from hft.errors import HftError
+from hft.log import say
 
 
-class Verdict(NamedTuple):
-    status: str  # correct, wrong, unreadable (no such JSON), error or timeout (of the function on the predicted input)
-    feedback: str  # in words, as the second turn gets it
+def folder(run: Path) -> list[str]:
+    """What is wrong with a run folder: files that are missing or others than the passport names, a recipe with another digest."""
+    facts, found = runs.passport(run), []
+    for name, hashed in facts["artefacts"].items():
+        path = run / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif files.sha256(path) != hashed:
+            found.append(f"{name} is another file")
+    if recipe_file.load_run(run).digest != facts["recipe"]["digest"]:
+        found.append("recipe.json or the Python beside it gives another digest")
+    parent = stages.of_run(run)
+    if parent != facts.get("parent"):
+        found.append(f"{stages.KEPT} is not what the passport says")
+    return found
 
 
-def verdict(row: dict, said: str) -> Verdict:
-    """Judge a prediction for one row of `source: codeio`: `said` ends in {"output": ...} or {"input": ...}."""
-    kind = row["kind"]
-    found = last_object(said, kind)
-    if found is None:
-        return Verdict("unreadable", f'There is no JSON object with the key "{kind}" at the end of the answer.')
-    if kind == "output":
-        if close(json.loads(row["output_json"]), found[kind]):
-            return Verdict("correct", "The output is right.")
-        return Verdict("wrong", f"The output {short(found[kind])} is wrong.")
-    outcome = sandbox.run({"code": row["code"], "function": row["name"], "inputs": [text(found[kind])], "sizes": False}, LIMITS)
-    pair = outcome.pairs[0] if outcome.pairs else {"status": outcome.status, "detail": outcome.detail}
-    if pair["status"] == "timeout":
-        return Verdict("timeout", f"With the input {short(found[kind])} the function does not end in time.")
-    if pair["status"] != "ok":
-        return Verdict("error", f"With the input {short(found[kind])} the function fails: {pair.get('detail') or pair['status']}")
-    if close(json.loads(row["output_json"]), json.loads(pair["output"])):
-        return Verdict("correct", "The input gives the wanted output.")
-    return Verdict("wrong", f"The input {short(found[kind])} gives {pair['output'][:200]}, which is not the wanted output.")
+def verify(run: Path, replay: int | None, choices: dict) -> None:
+    """Check every hash; train the first `replay` steps again where asked. Raises HftError with what is wrong."""
+    if wrong := folder(run):
+        raise HftError(f"{run}: {len(wrong)} of its files are not what its passport says:\n  " + "\n  ".join(wrong),
+                       "take the run from a backup, or train again")
+    facts = runs.passport(run)
+    say(f"{run}: recipe and {len(facts['artefacts'])} files are as its passport says")
+    if replay:
+        again(run, facts, replay, choices)
 
 
-def last_object(said: str, key: str) -> dict | None:
-    """The last JSON object in a text that has this key; NaN and infinities make it unreadable."""
-    decoder, place = json.JSONDecoder(parse_constant=refuse), len(said)
-    while (place := said.rfind("{", 0, place)) >= 0:
-        try:
-            found, _ = decoder.raw_decode(said, place)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict) and key in found:
-            return found
-    return None
+def again(run: Path, facts: dict, steps: int, choices: dict) -> None:
+    """Train the first steps in a scratch folder with the run's own plan; raises HftError when the losses leave the tolerance."""
+    from hft import run as pipeline
 
-
-def refuse(name: str):
-    raise ValueError(name)
-
-
-def close(wanted, given) -> bool:
-    """Equal, with floats within RELATIVE of each other and equal in their whole parts; true is not 1."""
-    if isinstance(wanted, bool) or isinstance(given, bool):
-        return wanted is given
-    if isinstance(wanted, int) and isinstance(given, int):
-        return wanted == given
-    if isinstance(wanted, (int, float)) and isinstance(given, (int, float)):
-        try:
-            return int(wanted) == int(given) and math.isclose(wanted, given, rel_tol=RELATIVE)
-        except (OverflowError, ValueError):
-            return False
-    if isinstance(wanted, list) and isinstance(given, list):
-        return len(wanted) == len(given) and all(map(close, wanted, given))
-    if isinstance(wanted, dict) and isinstance(given, dict):
-        return wanted.keys() == given.keys() and all(close(value, given[key]) for key, value in wanted.items())
-    return type(wanted) is type(given) and wanted == given
-
-
-def text(value) -> str:
-    """A value as JSON text, as the sandbox writes it."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def short(value) -> str:
-    return text(value)[:200]
+    loaded = recipe_file.load_run(run)
+    plan = {name: facts["plan"][name] for name in ("backend", "rows_per_device", "checkpointing", "precision", "generator")}
+    plan |= {name: value for name, value in choices.items() if value is not None}
+    quiet = {"evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
+             "export": loaded.recipe.export.model_copy(update={"formats": []})}
+    with tempfile.TemporaryDirectory(prefix="hft-verify.") as scratch, runs.in_folder(scratch):
+        for other in run.resolve().parent.parent.iterdir():  # where a stage finds its parent
+            if other.is_dir() and other.name != loaded.name:
+                Path(scratch, other.name).symlink_to(other)
+        made = pipeline.train(loaded._replace(recipe=loaded.recipe.model_copy(update=quiet)), plan, max_steps=steps)
+        losses = runs.passport(made)["training"]["losses"]
+    said, together = compare.curves(facts["training"]["losses"][:len(losses)], losses, compare.MOST, compare.MEAN)
+    if not together:
+        raise HftError(f"{run}: its first steps come out otherwise here: {said}",
+                       f"look at libraries and plan of a whole new run: hft compare {run} OTHER_RUN")
+    say(f"Replayed: {said}")

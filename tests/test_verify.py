@@ -1,89 +1,67 @@
-"""Verifying what a model says about inputs and outputs: the paper's tolerance, the last JSON object, and re-execution."""
+"""`hft verify`: a run folder against its passport, and its first steps again."""
 
 import json
-import shutil
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hft import verify
+from hft import files, recipe_file, runs
 
-QUICK = settings(deadline=None, database=None, max_examples=150)
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-                      lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4), max_leaves=10)
-ROW = {"kind": "output", "code": "def f(n):\n    return 12 // n", "name": "f", "input_json": '{"n": 5}', "output_json": "2"}
-NEEDS = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+SMALL = ("--set", "train.steps=4", "--set", "train.batch_size=4", "--set", "data.train.sample=40", "--set", "evaluate.rows=2",
+         "--set", "evaluate.max_new_tokens=2")
 
 
-@pytest.mark.parametrize(("wanted", "given_", "close"), [
-    (1, 1, True), (1, 1.0, True), (1, True, False), (0, False, False), (True, True, True), (None, None, True), (None, 0, False),
-    (3.14159, 3.1416, True), (3.14159, 3.13, False), (2.9999, 3.0001, False), (1000.2, 1000.9, True), (1e-9, 2e-9, False), (0.0, 0, True),
-    (10**400, 10**400, True), (10**400, 1.5, False), ("a", "a", True), ("1", 1, False), ([1, 2.0], [1, 2], True), ([1], [1, 1], False),
-    ({"a": [1.0001]}, {"a": [1.0002]}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1}, [1], False), ([], {}, False),
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run whose passport names two files."""
+    monkeypatch.setenv("HFT_RUNS", str(tmp_path / "runs"))
+    loaded = recipe_file.load("quickstart")
+    made = tmp_path / "runs" / "quickstart" / f"20261122T000000-{loaded.digest[:12]}"
+    (made / "adapter").mkdir(parents=True)
+    recipe_file.save(loaded, made)
+    for name in ("adapter/adapter_model.safetensors", "metrics.jsonl"):
+        (made / name).write_text(name)
+    files.write_json(made / runs.PASSPORT, {"recipe": {"digest": loaded.digest}, "parent": None, "artefacts": {
+        name: files.sha256(made / name) for name in ("adapter/adapter_model.safetensors", "metrics.jsonl")}})
+    return made
+
+
+def test_a_whole_run_is_as_its_passport_says(run, invoke):
+    result = invoke("verify", "quickstart", HFT_RUNS=str(run.parent.parent))
+    assert result.exit_code == 0, result.output
+    assert result.output == f"{run}: recipe and 2 files are as its passport says\n"
+
+
+def change_recipe(run):
+    facts = json.loads((run / "recipe.json").read_text())
+    facts["values"]["train"]["seed"] = 9
+    files.write_json(run / "recipe.json", facts)
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
+    (lambda run: (run / "adapter" / "adapter_model.safetensors").write_text("x"), "adapter/adapter_model.safetensors is another file"),
+    (change_recipe, "recipe.json or the Python beside it gives another digest"),
+    (lambda run: files.write_json(run / "parent.json", {"recipe": "x"}), "parent.json is not what the passport says"),
 ])
-def test_values_are_close_as_the_paper_says(wanted, given_, close):
-    assert verify.close(wanted, given_) is close
-    assert verify.close(given_, wanted) is close
+def test_damage_is_named(run, invoke, damage, said):
+    damage(run)
+    result = invoke("verify", str(run), HFT_RUNS=str(run.parent.parent))
+    assert result.exit_code == 1
+    assert f"1 of its files are not what its passport says:\n  {said}\n  Fix: take the run from a backup, or train again" in result.output
 
 
-@QUICK
-@given(VALUES)
-def test_every_value_is_close_to_itself_and_survives_json(value):
-    assert verify.close(value, value)
-    assert verify.close(json.loads(json.dumps(value)), value)
-
-
-@QUICK
-@given(VALUES, VALUES)
-def test_closeness_goes_both_ways(one, other):
-    assert verify.close(one, other) == verify.close(other, one)
-
-
-@pytest.mark.parametrize(("said", "found"), [
-    ('{"output": 3}', {"output": 3}), ('First {"output": 1}, then {"output": 2}. Done.', {"output": 2}),
-    ('```json\n{"output": [1]}\n```', {"output": [1]}),
-    ('{"output": {"output": 4}}', {"output": 4}), ('{"input": 1}', None), ("3", None), ("", None), ('{"output": NaN}', None),
-    ('{"output": 3', None), ('{"output": 1} {', {"output": 1}), ("{" * 3000, None),
-])
-def test_the_last_object_with_the_key_counts(said, found):
-    assert verify.last_object(said, "output") == found
-
-
-@QUICK
-@given(VALUES, st.text(max_size=20).filter(lambda text: "{" not in text))
-def test_an_object_is_found_whatever_stands_around_it(value, around):
-    assert verify.close(verify.last_object(f"{around}{json.dumps({'answer': value})}{around}", "answer")["answer"], value) or \
-        "answer" in json.dumps(value)
-
-
-@QUICK
-@given(st.text(alphabet='{}[]":,0a \n\\'))
-def test_no_text_is_too_odd(text):
-    verify.last_object(text, "a")
-
-
-@pytest.mark.parametrize(("said", "status", "feedback"), [
-    ('{"output": 2}', "correct", "The output is right."), ('{"output": 3}', "wrong", "The output 3 is wrong."),
-    ("2", "unreadable", 'There is no JSON object with the key "output" at the end of the answer.')])
-def test_an_output_is_compared(said, status, feedback):
-    assert verify.verdict(ROW, said) == (status, feedback)
-
-
-@NEEDS
-@pytest.mark.parametrize(("said", "status", "feedback"), [
-    ('{"input": {"n": 6}}', "correct", "The input gives the wanted output."),  # another one than the row's, and as good
-    ('{"input": {"n": 4}}', "wrong", 'The input {"n": 4} gives 3, which is not the wanted output.'),
-    ('{"input": {"n": 0}}', "error", 'With the input {"n": 0} the function fails: ZeroDivisionError: integer division or modulo by zero'),
-    ('{"input": {"m": 1}}', "error",
-     "With the input {\"m\": 1} the function fails: TypeError: f() got an unexpected keyword argument 'm'")])
-def test_an_input_is_run(said, status, feedback):
-    assert verify.verdict({**ROW, "kind": "input"}, said) == (status, feedback)
-
-
-@NEEDS
-def test_an_input_that_never_ends_is_a_timeout(monkeypatch):
-    monkeypatch.setattr(verify, "LIMITS", verify.LIMITS._replace(seconds=1))
-    row = {**ROW, "kind": "input", "code": "def f(n):\n    while n: pass\n    return 2"}
-    assert verify.verdict(row, '{"input": {"n": 1}}').status == "timeout"
-    assert verify.verdict(row, '{"input": {"n": 0}}').status == "correct"
+@pytest.mark.slow
+def test_the_first_steps_come_out_again(shell, tmp_path):
+    place = {"HFT_BACKEND": "plain"}
+    assert shell("train", "quickstart", *SMALL, "--max-steps", "3", **place).returncode == 0
+    done = shell("verify", "quickstart", "--replay", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Replayed: 2 steps, losses at most 0 and on average 0 apart" in done.stdout
+    [run] = (tmp_path / "runs" / "quickstart").glob("2*")
+    facts = runs.passport(run)
+    facts["training"]["losses"][1] += 1
+    files.write_json(run / runs.PASSPORT, facts)
+    done = shell("verify", "quickstart", "--replay", "2")
+    assert done.returncode == 1
+    assert "its first steps come out otherwise here: " in done.stderr
+    assert "they part at step 2" in done.stderr

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hft import data, files, machine, progress, sandbox, verify
+from hft import data, files, machine, progress, sandbox, verdict
 from hft.data import jsonl
 from hft.errors import HftError
 from hft.log import say
@@ -52,7 +52,7 @@ def function(row: dict, number: int) -> dict:
     generator = row.get("input_generator") or ""
     if "def " in generator:
         code, generator = f"{code}\n\n{generator}", "input_generator"
-    known = [{"input": verify.text(pair["input"]), "output": verify.text(pair["output"])} for pair in row.get("ios") or []]
+    known = [{"input": verdict.text(pair["input"]), "output": verdict.text(pair["output"])} for pair in row.get("ios") or []]
     return {"number": number, "code": code, "name": name, "generator": generator, "known": known,
             "problem": row.get("problem_description") or "", "requirements": row.get("io_requirements") or ""}
 
@@ -98,6 +98,6 @@ def judged(pair: dict, again: str | None, later: str | None, recorded: str | Non
         state = "random"
     elif state == "ok" and later != pair["output"]:
         state = "depends on time"
-    elif state == "ok" and recorded is not None and not verify.close(json.loads(recorded), json.loads(pair["output"])):
+    elif state == "ok" and recorded is not None and not verdict.close(json.loads(recorded), json.loads(pair["output"])):
         state = "other than recorded"
     return {"input": pair["input"], "output": pair["output"], "status": state}

@@ -116,7 +116,8 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
 
             times = sorted(self.seconds)
             peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
-            return {"first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
+            return {"losses": [round(one, 6) for one in self.losses],
+                    "first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
                     "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
                     "peak_gib": round(peak, 2) if peak else None}
 
