@@ -380,6 +380,18 @@ def verify(target, replay, choices):
 
 @cli.command()
 @click.argument("target", metavar="NAME|RUN")
+def bless(target):
+    """Keep a finished run's losses beside its recipe: later trainings warn as soon as they leave them.
+
+    Example: hft bless quickstart
+    """
+    from hft import curve, runs
+
+    click.echo(f"{curve.bless(runs.find(target))} is the reference curve now")
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|RUN")
 def lineage(target):
     """Show the stages that a run came from, with the digests of their recipes and weights.
 

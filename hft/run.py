@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import asking, evaluate, export, files, hooks, libraries, lora, methods, models, passport, rows, runs, stages
+from hft import asking, curve, evaluate, export, files, hooks, libraries, lora, methods, models, passport, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
@@ -40,6 +40,8 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     run = unfinished or runs.start(loaded)
     if unfinished and (run / "plan.json").exists():
         plan = plans.make(loaded.recipe, steps, **plans.kept(run / "plan.json", choices))
+    if not unfinished:
+        curve.take_along(loaded, run)
     with runs.lock(run), logging.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from hft import checkpoints, files, log, progress
+from hft import checkpoints, curve, files, log, progress
 
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
 
@@ -39,6 +39,7 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
         def __init__(self):
             self.path, self.seconds, self.losses = run / "metrics.jsonl", [], []
             self.tokens, self.recent, self.warned = 0, [], set()
+            self.reference, self.parted = curve.of_run(run), None
             self.last = min(stop_after or len(tokens), len(tokens))
 
         def __enter__(self):
@@ -99,7 +100,10 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             self.warn(row)
 
         def warn(self, row):
-            """Say once what makes reinforcement learning stand still."""
+            """Say once where the recipe's reference curve is left, and what makes reinforcement learning stand still."""
+            if self.parted is None and (said := curve.left(self.reference, row["step"], row["loss"])):
+                self.parted = row["step"]
+                log.say(f"Warning, step {row['step']}: {said}")
             self.recent = [*self.recent[-4:], row]
             for name, (limit, said) in STUCK.items():
                 values = [one.get(name) or 0 for one in self.recent]
@@ -117,6 +121,7 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             times = sorted(self.seconds)
             peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
             return {"losses": [round(one, 6) for one in self.losses],
+                    "reference_left_at": self.parted if self.reference else None,
                     "first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
                     "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
                     "peak_gib": round(peak, 2) if peak else None}
