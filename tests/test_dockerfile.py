@@ -169,7 +169,7 @@ def test_a_batch_run_without_a_recipe_names_them(profile):
     done = call("docker", "compose", "config", "--quiet")
     assert done.returncode == 0, done.stdout
     code, said = compose(profile, IMAGE=IMAGE)
-    assert (code, "Recipes: grpo_gsm8k " in said) == (2, True), said
+    assert (code, "Recipes: codeio " in said) == (2, True), said
 
 
 def test_a_stranger_may_fill_the_caches(folders):
