@@ -4,7 +4,7 @@ import importlib.metadata
 
 import yaml
 
-from hft import data, evaluate, hooks, prompts, redact, stages
+from hft import data, evaluate, hooks, prompts, redact
 from hft.errors import HftError
 from hft.recipe_data import parts
 from hft.recipe_file import Loaded
@@ -14,9 +14,10 @@ AIHUB = "AI Hub's terms of use: the texts may not be passed on"
 UNKNOWN = "not stated: find out before you publish"
 
 
-def write(loaded: Loaded, passport: dict, repo: str, kinds: list[str], licences: dict[str, str]) -> str:
-    """README.md of a repository that holds these formats; `licences` names what the Hub was asked for, by model or dataset."""
-    base = stages.origin(loaded)
+def write(loaded: Loaded, base, passport: dict, repo: str, kinds: list[str], licences: dict[str, str]) -> str:
+    """README.md of a repository that holds these formats; `base` is the first model of the chain, `licences` are the Hub's by name."""
+    overrides = passport["recipe"]["overrides"]
+    changed = f", with {', '.join(f'`--set {one}`' for one in overrides)}" if overrides else ""
     return redact.text("\n".join([
         "---", yaml.safe_dump(header(loaded, base, kinds, licences), sort_keys=False, allow_unicode=True).strip(), "---", "",
         f"# {repo.rpartition('/')[2]}", "",
@@ -25,7 +26,7 @@ def write(loaded: Loaded, passport: dict, repo: str, kinds: list[str], licences:
         "## Evaluation", "", *scores(passport, kinds), "",
         "## Use", "", *use(loaded, repo, base, kinds), "",
         "## Recipe", "", f"Digest `{passport['recipe']['digest']}`, {passport['training']['steps']} steps. The same recipe and libraries "
-        "give the same model:", "", "```yaml", passport["recipe"]["text"].strip(), "```", "",
+        f"give the same model{changed}:", "", "```yaml", passport["recipe"]["text"].strip(), "```", "",
         f"Libraries: {', '.join(f'{name} {version}' for name, version in sorted(passport['libraries'].items()) if version)}.", "",
         "[hft]: fine-tuning from named recipes", ""]))
 

@@ -1,5 +1,6 @@
 """CodeI/O by a model: chains of thought for its questions, verified, with one revision (CodeI/O++); and plain files to unified form."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -35,17 +36,18 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
     Turn 1 comes from `ask(messages)` or from the file `turns` ({id, turn_1, and turn_2 if there is one}). A record: `{id, prompt, turn_1,
     feedback_1, turn_2, feedback_2, status_1, status_2, response}`; `response` holds both turns and their feedback, as CodeI/O++ trains.
     """
-    questions = [row for part in parts(loaded.recipe.data.train) if part.source == "codeio"
-                 for row in source_codeio.rows(part, loaded.path.parent)][:limit]
+    sources = [(number, part) for number, part in enumerate(parts(loaded.recipe.data.train), 1) if part.source == "codeio"]
+    questions = [asked(loaded, part, number, row) for number, part in sources
+                 for row in itertools.islice(source_codeio.rows(part, loaded.path.parent), part.first)][:limit]
     if not questions:
         raise HftError(f"recipe {loaded.name} has no `source: codeio`", "take one that has, such as codeio")
     given = {row["id"]: row for row in jsonl.read_jsonl(turns)} if turns else {}
     done = {row["id"]: row for row in whole(out)}
-    waiting = [row for row in questions if row["id"] not in done and (ask or row["id"] in given)]
-    form = hooks.form(loaded.recipe.prompt.format, loaded.code)
+    waiting = [one for one in questions if one[0]["id"] not in done and (ask or "turn_1" in given.get(one[0]["id"], {}))]
 
-    def one(row: dict) -> dict:
-        return record(row, form(row, loaded.recipe.prompt.instruction)[0], given.get(row["id"], {}), ask)
+    def one(question: tuple) -> dict:
+        row, prompt = question
+        return record(row, prompt, given.get(row["id"], {}), ask)
 
     records = list(done.values())
     with out.open("a", encoding="utf-8") as file, ThreadPoolExecutor(machine.cores()) as pool, \
@@ -59,10 +61,20 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
                                                        for turn in (1, 2))]))
 
 
+def asked(loaded: Loaded, part, number: int, row: dict) -> tuple[dict, object]:
+    """(row, prompt) of a question as training has it; in a mixture its id begins with the part's number."""
+    source = loaded.recipe.data.train
+    form = hooks.form(part.format or loaded.recipe.prompt.format, loaded.code)
+    row = {**row, **{wanted: row[name] for wanted, name in part.columns.items()}}
+    if source.source == "mixture":
+        row["id"] = f"{number}.{row['id']}"
+    return row, form(row, part.instruction or loaded.recipe.prompt.instruction)[0]
+
+
 def record(row: dict, prompt, given: dict, ask: Callable | None) -> dict:
     """One question's two turns; a right first turn is not revised."""
     messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    first = given.get("turn_1") or ask(messages)
+    first = given["turn_1"] if "turn_1" in given else ask(messages)
     told = verdict.judge(row, first)
     second, again = given.get("turn_2"), told
     if told.status == "correct":

@@ -1,5 +1,6 @@
 """Any OpenAI-compatible server, given by address: vLLM's, llama.cpp's, or one on the net."""
 
+import http.client
 import json
 import os
 import time
@@ -12,6 +13,16 @@ TRIES = 4
 KEY = "OPENAI_API_KEY"
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect to another host would take the key along: it is an error."""
+
+    def redirect_request(self, *words):
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
 def chat(address: str, model: str, messages: list[dict], temperature: float, max_tokens: int, seed: int) -> str:
     """The answer to a conversation. A busy or broken server is asked again; raises HftError in the end, or when it refuses.
 
@@ -22,7 +33,7 @@ def chat(address: str, model: str, messages: list[dict], temperature: float, max
     request = urllib.request.Request(f"{address.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
     for attempt in range(1, TRIES + 1):
         try:
-            with urllib.request.urlopen(request, timeout=600) as answer:
+            with OPENER.open(request, timeout=600) as answer:
                 return json.loads(answer.read())["choices"][0]["message"]["content"] or ""
         except urllib.error.HTTPError as problem:
             with problem:
@@ -31,7 +42,7 @@ def chat(address: str, model: str, messages: list[dict], temperature: float, max
                 raise HftError(f"{address} refuses the request ({problem.code})", f"put its key into {KEY}") from None
             if problem.code != 429 and problem.code < 500:
                 raise HftError(f"{address} refuses the request ({said})", "check --endpoint (it ends in /v1) and --model") from None
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError) as problem:
             said = f"{type(problem).__name__}: {problem}"
         if attempt < TRIES:
             time.sleep(2 ** attempt)

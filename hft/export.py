@@ -118,11 +118,11 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
     """The export's own answers to the held-out questions."""
     limit = loaded.recipe.evaluate.max_new_tokens
     if target.suffix == ".gguf":
-        chat = not isinstance(samples[0].prompt, str)
+        chats = [not isinstance(one.prompt, str) for one in samples]
         tokens, room = [one.tokens for one in samples], loaded.recipe.model.max_tokens
         if kind == "adapter_gguf":
-            return gguf.ask(base(target.parent, loaded), tokens, chat, limit, room, target)
-        return gguf.ask(target, tokens, chat, limit, room)
+            return gguf.ask(base(target.parent, loaded), tokens, chats, limit, room, target)
+        return gguf.ask(target, tokens, chats, limit, room)
     size = sum(path.stat().st_size for path in target.iterdir()) / 2**30
     if plan.device == "cuda" and 1.2 * size > machine.look().gpus[0].memory:
         say(f"{target.name} is too large for the card: asking it on the CPU, which takes its time")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def write(path: Path, text: str) -> None:
 @contextmanager
 def draft(path: Path):
     """Yield a path to write to; what was written takes the place of `path` when the block ends well, and is removed when not."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         yield new
         with new.open("rb") as file:
@@ -43,7 +44,7 @@ def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
 @contextmanager
 def new_folder(target: Path):
     """Yield an empty folder that takes the place of `target` when the block ends well; a failed block leaves `target` as it was."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     draft.mkdir(parents=True)
     try:
         yield draft

@@ -62,14 +62,15 @@ def check_tokenizer(path: Path, tokenizer) -> None:
         raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
 
 
-def ask(path: Path, prompts: list[Tokens], chat: bool, max_new_tokens: int, max_tokens: int, adapter: Path | None = None) -> list[str]:
+def ask(path: Path, prompts: list[Tokens], chats: list[bool], max_new_tokens: int, max_tokens: int,
+        adapter: Path | None = None) -> list[str]:
     """Answer every prompt greedily with llama-server, with an adapter where one is given; returns the texts without outer white space.
 
     Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
     """
     context = SLOTS * (max_tokens + max_new_tokens + 8)
     with server(path, context, adapter) as address, progress.bar(f"asking {(adapter or path).name}", len(prompts)) as shown:
-        for tokens in prompts[:20]:
+        for tokens, chat in list(zip(prompts, chats, strict=True))[:20]:
             text = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}  # a chat brings its first token as text
             seen = post(address, "tokenize", text)["tokens"]
             if seen != tokens.prompt_ids:

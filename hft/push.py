@@ -23,7 +23,7 @@ def push(run: Path, kinds: list[str], to: str | None, public: bool, dry_run: boo
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
-    loaded, passport = stages.of_recipe(run), runs.passport(run)
+    loaded, passport, base = stages.of_recipe(run), runs.passport(run), stages.first(run).recipe.model
     sources = {**contents(run, loaded, kinds), "recipe.yaml": run / "recipe.yaml",
                **{name: run / name for name in loaded.python}}
     api, token = HfApi(), get_token()
@@ -32,9 +32,9 @@ def push(run: Path, kinds: list[str], to: str | None, public: bool, dry_run: boo
     repo = to or f"{persist(api.whoami)['name'] if token else 'YOU'}/{loaded.name}"
     if "/" not in repo:
         raise HftError(f"--to {repo} is not OWNER/NAME", f"for example: --to my-lab/{repo}")
-    made = {"README.md": card.write(loaded, passport, repo, kinds, {} if dry_run else licences(api, loaded)).encode()}
+    made = {"README.md": card.write(loaded, base, passport, repo, kinds, {} if dry_run else licences(api, base, loaded)).encode()}
     if "adapter" in kinds:
-        made["adapter_config.json"] = config(run, loaded)
+        made["adapter_config.json"] = config(run)
     sizes = {name: len(made[name]) if name in made else sources[name].stat().st_size for name in sorted({*sources, *made})}
     listed = [f"  {name}  {size / 1e6:,.1f} MB" for name, size in sizes.items()]
     say("\n".join([f"To {repo} ({'public' if public else 'private'}):", *listed]))
@@ -50,6 +50,8 @@ def push(run: Path, kinds: list[str], to: str | None, public: bool, dry_run: boo
 
 def contents(run: Path, loaded: Loaded, kinds: list[str]) -> dict[str, Path]:
     """`{path in the repository: file}`: an adapter's or a merged folder's files at the top, GGUF files beside them."""
+    if "adapter" in kinds and not loaded.recipe.lora:
+        raise HftError(f"recipe {loaded.name} trains all weights: there is no adapter", "export and push the model: --format merged")
     if len(folders := [kind for kind in kinds if kind in ("adapter", "merged", "merged_4bit")]) > 1:
         raise HftError(f"{' and '.join(folders)} do not fit into one repository", "push them one after the other, each --to its own")
     found = {}
@@ -65,16 +67,16 @@ def contents(run: Path, loaded: Loaded, kinds: list[str]) -> dict[str, Path]:
     return found
 
 
-def config(run: Path, loaded: Loaded) -> bytes:
+def config(run: Path) -> bytes:
     """The adapter's configuration with the base model's name instead of a folder of this machine."""
     facts = json.loads((run / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
-    facts["base_model_name_or_path"] = stages.origin(loaded).name
+    facts["base_model_name_or_path"] = stages.first(run).recipe.model.name
     return (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode()
 
 
-def licences(api, loaded: Loaded) -> dict[str, str]:
+def licences(api, base, loaded: Loaded) -> dict[str, str]:
     """`{model or dataset: licence}` as the Hub states it; what cannot be asked is left out."""
-    asked = [(api.model_info, stages.origin(loaded).name)]
+    asked = [(api.model_info, base.name)]
     asked += [(api.dataset_info, part.name) for part in parts(loaded.recipe.data.train) if part.source == "hub"]
     found = {}
     for look, name in asked:

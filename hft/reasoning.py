@@ -59,7 +59,7 @@ def measured(text: str, truths: list[str], tags: Tags, language: str | None, amo
     given = EOS_TEXT.sub("", text.rpartition(tags.end)[2])
     number = the_number(given)
     wanted = [truth.rpartition(tags.end)[2] for truth in truths]  # a row's own answer may reason too
-    right = any(same(given, truth) or (number is not None and number == the_number(truth)) for truth in wanted)
+    right = any(same(given, truth) or (number is not None and number == true_number(truth)) for truth in wanted)
     found = {"right": float(right), "format": float(split is not None)}
     if language:
         found["language"] = float(split is not None and language_of(split[0], (language, *among)) == language)
@@ -77,6 +77,11 @@ def the_number(text: str) -> float | None:
     boxed = re.findall(r"\\boxed\{([^{}]*)\}", text)
     found = {number for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-")) if (number := read(word)) is not None}
     return found.pop() if len(found) == 1 else None
+
+
+def true_number(truth: str) -> float | None:
+    """The number that a truth is; None for one with words in it, where a number alone decides nothing."""
+    return None if any(map(str.isalpha, re.sub(r"\\[A-Za-z]+", "", truth))) else the_number(truth)
 
 
 def read(word: str) -> float | None:

@@ -137,6 +137,8 @@ class Recipe(Section):
     def one_start(self):
         if self.parent and (self.model.name, self.model.revision) != (PARENT, PARENT):
             raise ValueError("a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision")
+        if self.parent and self.parent.weights == "adapter" and self.lora is None:
+            raise ValueError("'parent.weights: adapter' goes on with an adapter, and 'lora: null' has none: start from the merged weights")
         return self
 
     @model_validator(mode="after")

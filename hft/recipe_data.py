@@ -69,6 +69,8 @@ class Mixture(Section):
     def one_weight_a_part(self):
         if self.weights and len(self.weights) != len(self.parts):
             raise ValueError(f"{len(self.weights)} weights for {len(self.parts)} parts: write one for each")
+        if any(part.group for part in self.parts):
+            raise ValueError("a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have")
         return self
 
 

@@ -144,6 +144,19 @@ def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
 EITHER = {"steps": "epochs", "epochs": "steps", "held_out": "evaluate"}
 
 
+def inside(target: dict | list, part: str) -> dict | list | None:
+    """The section or list at `part`, made where there is none; a bare name becomes the section it stands for. None for no such item."""
+    if isinstance(target, list):  # one of a mixture's parts, or of the rewards
+        if not part.isdigit() or int(part) >= len(target):
+            return None
+        place, short, value = int(part), "name", target[int(part)]
+    else:
+        place, short, value = part, "recipe" if part == "parent" else None, target.get(part)
+    if not isinstance(value, dict | list):
+        target[place] = {short: value} if short and isinstance(value, str) else {}
+    return target[place]
+
+
 def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str, ...], mistakes: list[str]) -> None:
     """Put `section.key=value` settings into the values; the value is read as YAML, so numbers stay numbers."""
     for setting in overrides:
@@ -156,16 +169,15 @@ def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str,
             value = yaml.safe_load(written)
         except yaml.YAMLError:
             value = written
-        target = values
+        target, walked = values, []
         for part in key[:-1]:
-            if isinstance(target, list) and part.isdigit() and int(part) < len(target):  # a part of a mixture
-                target = target[int(part)]
-                continue
-            if not isinstance(target.get(part), dict | list):
-                target[part] = {}
-            target = target[part]
+            inner = inside(target, part)
+            if inner is None:
+                break
+            target, walked = inner, [*walked, part]
         if isinstance(target, list):
-            mistakes.append(f"--set {setting}: {'.'.join(key[:-1])} is a list; name one of it, such as {'.'.join(key[:-1])}.0")
+            name = ".".join(walked)
+            mistakes.append(f"--set {setting}: {name} is a list of {len(target)}; name one of it, such as {name}.0")
             continue
         target[key[-1]] = value
         if key[-1] in EITHER:  # the two exclude each other: setting one takes the other back

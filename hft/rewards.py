@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from hft import machine, verdict
-from hft.reasoning import Tags, classify, language_of, parts, same, the_number
+from hft.reasoning import Tags, classify, language_of, parts, same, the_number, true_number
 
 FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
 
@@ -71,7 +71,7 @@ def answer(completions, answer, *, tags: Tags, compat: str | None = None, exact:
         if found is None:
             scores.append(unreadable if missing is None else missing)
             continue
-        given, wanted = the_number(found[1]), the_number(truth)
+        given, wanted = the_number(found[1]), true_number(truth)
         if same(found[1], truth) or (given is not None and given == wanted):
             scores.append(exact)
         elif given is None or wanted is None:
@@ -112,7 +112,7 @@ def number(completions, answer, *, tags: Tags, compat: str | None = None, right:
                 scores.append(0.0)
             continue
         found = parts(text, tags)
-        given, wanted = the_number(found[1]) if found else None, the_number(truth)
+        given, wanted = the_number(found[1]) if found else None, true_number(truth)
         scores.append(missing if given is None else right if given == wanted else wrong)
     return scores
 

@@ -98,6 +98,9 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         name = f"{side} part {number}"
         samples = read_source(loaded, part, side, name, counts)
         drawn.append(sample(samples, part.sample, seed, counts[name]))
+    if empty := [number for number, one in enumerate(drawn, 1) if not one]:
+        raise HftError(f"part {empty[0]} of the mixture ({data.locate(source.parts[empty[0] - 1])}) has no row: "
+                       f"{describe(counts[f'{side} part {empty[0]}'])}", f"look at data.{side}.parts.{empty[0] - 1}, or leave it out")
     sizes = mixture.sizes([len(one) for one in drawn], source.weights)
     mixed = []
     for number, (samples, size) in enumerate(zip(drawn, sizes, strict=True), 1):
@@ -184,7 +187,7 @@ def short_prompts(samples: list[Sample], quantile: float, count: dict) -> list[S
 
 def sample(samples: list[Sample], wanted: int | None, seed: int, count: dict | None) -> list:
     """A seeded sample in the rows' own order: those whose hashed id comes first, so that a filter before it does not reshuffle it."""
-    if not wanted or wanted >= len(samples):
+    if wanted is None or wanted >= len(samples):
         return samples
     ranks = {i: hashlib.sha256(f"{seed} {one.id}".encode()).digest() for i, one in enumerate(samples)}
     chosen = sorted(sorted(ranks, key=ranks.get)[:wanted])

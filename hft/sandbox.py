@@ -20,6 +20,7 @@ NOBODY = "65534"
 SCRATCH = 16 * 2**20  # bytes that the code may write, in memory
 ANSWER = 4 * 2**20  # bytes that it may answer
 ALLOW = "HFT_RUN_CODE"
+STATUSES = ("ok", "error", "exits", "memory", "output", "mutates its input", "not JSON", "not finite", "too large")
 
 
 class Limits(NamedTuple):
@@ -69,10 +70,21 @@ def read(said: bytes, code: int) -> Outcome:
         return Outcome("output", [])
     try:
         found = json.loads(said)
-        return Outcome(str(found["status"]), [dict(pair) for pair in found["pairs"]], str(found["detail"]))
-    except (ValueError, KeyError, TypeError):
+        return Outcome(known(found["status"]), [sound(pair) for pair in found["pairs"]], str(found["detail"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the code may have written it itself
         killed = {137: "killed", 152: "timeout", 139: "memory", -9: "killed", -24: "timeout", -11: "memory"}  # KILL, XCPU, SEGV
         return Outcome(killed.get(code, "exits"), [])
+
+
+def sound(pair: dict) -> dict:
+    """A pair of an answer, whose texts are JSON. Raises one of `read`'s errors for anything else."""
+    for text in filter(None, (pair["input"], pair["output"])):
+        json.loads(text)
+    return {"input": str(pair["input"]), "output": pair["output"], "status": known(pair["status"]), "detail": str(pair.get("detail", ""))}
+
+
+def known(status: str) -> str:
+    return STATUSES[STATUSES.index(status)]
 
 
 def python(hash_seed: int) -> list[str]:
@@ -81,18 +93,29 @@ def python(hash_seed: int) -> list[str]:
     return ["/usr/bin/env", "-i", *told, os.path.realpath(sys.executable), "-s", "-P", "-B", str(INSIDE)]
 
 
+def interpreter() -> list[Path]:
+    """What Python needs: the program, its library, hft's packages, the file that runs inside; not all of a prefix, which may be a home."""
+    library = Path(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("LDLIBRARY") or "")
+    places = [os.path.realpath(sys.executable), *(os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+              sysconfig.get_path("purelib"), str(INSIDE), *([str(library)] if library.suffix == ".so" and library.exists() else [])]
+    return [Path(place) for place in dict.fromkeys(places)]
+
+
 @functools.cache
 def isolation() -> tuple[str, ...]:
     """The words in front of the interpreter. Raises HftError where the machine cannot isolate and HFT_RUN_CODE does not waive it."""
     if os.environ.get(ALLOW) == "unprotected":
         return ()
     remedy = f"in a machine or container that holds nothing of value: {ALLOW}=unprotected (limits only, no isolation)"
-    if not shutil.which("bwrap"):
+    program = shutil.which("bwrap")
+    if not program:
         raise HftError("the data brings code to run, and the sandbox for it, bubblewrap, is not installed",
                        f"apt-get install bubblewrap; or, {remedy}")
-    words = bubblewrap()
-    tried = subprocess.run([*words, "/usr/bin/true"], capture_output=True, text=True)
-    if tried.returncode:
+    words = [program, *bubblewrap()]
+    trial = json.dumps({"code": "def f(n): return n", "function": "f", "inputs": ["1"], "seed": 0, "days": 0, "sizes": True, "path": [],
+                        "limits": {}})
+    tried = subprocess.run([*words, *python(0)], input=trial, capture_output=True, text=True)
+    if tried.returncode or '"status": "ok"' not in tried.stdout:
         raise HftError(f"the data brings code to run, and bubblewrap may not isolate it here: {tried.stderr.strip()}",
                        f"run it outside of the container, or with --security-opt seccomp=unconfined; or, {remedy}")
     return tuple(words)
@@ -100,19 +123,20 @@ def isolation() -> tuple[str, ...]:
 
 def bubblewrap() -> list[str]:
     """No network, no processes but its own, no file but the interpreter's, read-only but for a scratch folder in memory."""
-    words = ["bwrap", "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
+    words = ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
              "--new-session", "--clearenv", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
     for place in map(Path, ("/bin", "/sbin", "/lib", "/lib64")):
         if place.is_symlink():
             words += ["--symlink", str(place.readlink()), str(place)]
         elif place.is_dir():
             words += ["--ro-bind", str(place), str(place)]
-    for place in map(Path, (sys.base_prefix, sysconfig.get_path("purelib"), INSIDE)):
+    for place in interpreter():
         if not place.is_relative_to("/usr"):
             for parent in reversed(place.parents[:-1]):  # bubblewrap would make them for root alone
                 words += ["--perms", "0755", "--dir", str(parent)]
             words += ["--ro-bind", str(place), str(place)]
-    words += ["--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/scratch", "--chdir", "/scratch", "--remount-ro", "/"]
+    words += ["--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/scratch", "--chdir", "/scratch", "--remount-ro", "/dev",
+              "--remount-ro", "/"]
     if os.geteuid() == 0:  # limits on processes do not hold for root
         return [*words, "--", "/usr/bin/setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs",
                 "--inh-caps=-all", "--bounding-set=-all"]

@@ -121,6 +121,11 @@ def turn_clock(days):
     import datetime
 
     ahead, real = days * 86400, time.time
+    localtime, gmtime, ctime, strftime = time.localtime, time.gmtime, time.ctime, time.strftime
+    time.localtime = lambda seconds=None: localtime(real() + ahead if seconds is None else seconds)
+    time.gmtime = lambda seconds=None: gmtime(real() + ahead if seconds is None else seconds)
+    time.ctime = lambda seconds=None: ctime(real() + ahead if seconds is None else seconds)
+    time.strftime = lambda form, when=None: strftime(form, time.localtime() if when is None else when)
     time.time = lambda: real() + ahead
     time.time_ns = lambda: int((real() + ahead) * 1e9)
 

@@ -20,13 +20,20 @@ def find(loaded: Loaded) -> dict | None:
     told = loaded.recipe.parent
     if not told:
         return None
-    run = next((run for run in reversed(runs.every(told.recipe)) if runs.passport(run)), None)
+    done = [run for run in runs.every(told.recipe) if runs.passport(run)]
+    run = next((run for run in reversed(done) if whole(run)), done[-1] if done else None)  # a smoke test is no stage, if there is another
     if run is None:
         raise HftError(f"{loaded.name} starts from {told.recipe}, which has no finished run in {runs.root()}",
                        f'make train RECIPE="{told.recipe} {loaded.name}"')
     passport = runs.passport(run)
     return {"recipe": told.recipe, "run": run.name, "digest": passport["recipe"]["digest"], "weights": weights(run, passport),
             "start": told.weights, "changed": changes(run, passport)}
+
+
+def whole(run: Path) -> bool:
+    """True when a finished run was trained to its end, and not stopped by --max-steps."""
+    training = runs.passport(run)["training"]
+    return training["steps"] == training["of_steps"]
 
 
 def weights(run: Path, passport: dict) -> str:
@@ -94,6 +101,8 @@ def of_run(run: Path) -> dict | None:
 def report(parent: dict) -> None:
     """Say where the stage starts, and what has changed there since."""
     say(f"Starts from {parent['recipe']}: {parent['run']} ({parent['start']} weights, {parent['weights'][:12]})")
+    if not whole(folder(parent)):
+        say(f"Note: that run was stopped before its last step. For the whole stage: make train RECIPE={parent['recipe']}")
     if parent["changed"]:
         say(f"Note: since that run the {' and the '.join(parent['changed'])} of {parent['recipe']} changed. "
             f"To start from what they give now: make train RECIPE={parent['recipe']} first")
@@ -117,6 +126,9 @@ def ready(loaded: Loaded, parent: dict | None, root: Path | None = None) -> Load
     if parent["start"] == "merged":
         whole = run / ("merged" if before.recipe.lora else "model")
         model = loaded.recipe.model.model_copy(update={"name": str(whole), "revision": run.name})
+    elif before.recipe.lora is None:
+        raise HftError(f"{parent['recipe']} trains all weights: it has no adapter to go on with",
+                       f"start from its weights: parent: {parent['recipe']}")
     elif (spec.quantization, before.recipe.lora) != (loaded.recipe.model.quantization, loaded.recipe.lora):
         raise HftError(f"{loaded.name} goes on with the adapter of {parent['recipe']}; its lora section or model.quantization is another",
                        f"make them equal, or start from the merged weights: parent: {parent['recipe']}")
@@ -130,6 +142,13 @@ def origin(loaded: Loaded):
     while loaded.recipe.parent:
         loaded = recipe_file.load(loaded.recipe.parent.recipe)
     return loaded.recipe.model
+
+
+def first(run: Path) -> Loaded:
+    """The recipe of the run at the beginning of a run's chain, as it was trained."""
+    while parent := of_run(run):
+        run = folder(parent, run.resolve().parent.parent)
+    return recipe_file.load_run(run)
 
 
 def of_recipe(run: Path) -> Loaded:

@@ -31,26 +31,37 @@ def judge(row: dict, said: str) -> Verdict:
         return Verdict("timeout", f"With the input {short(found[kind])} the function does not end in time.")
     if pair["status"] != "ok":
         return Verdict("error", f"With the input {short(found[kind])} the function fails: {pair.get('detail') or pair['status']}")
-    if close(json.loads(row["output_json"]), json.loads(pair["output"])):
+    try:
+        right = close(json.loads(row["output_json"]), json.loads(pair["output"]))
+    except RecursionError:
+        right = False
+    if right:
         return Verdict("correct", "The input gives the wanted output.")
     return Verdict("wrong", f"The input {short(found[kind])} gives {pair['output'][:200]}, which is not the wanted output.")
 
 
 def last_object(said: str, key: str) -> dict | None:
-    """The last JSON object in a text that has this key; NaN and infinities make it unreadable."""
-    decoder, place = json.JSONDecoder(parse_constant=refuse), len(said)
-    while (place := said.rfind("{", 0, place)) >= 0:
+    """The last JSON object in a text that has this key, an outer one before those in it; NaN and infinities make it unreadable."""
+    decoder, found, place = json.JSONDecoder(parse_constant=refuse, parse_float=finite), None, 0
+    while (place := said.find("{", place)) >= 0:
         try:
-            found, _ = decoder.raw_decode(said, place)
+            value, end = decoder.raw_decode(said, place)
         except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict) and key in found:
-            return found
-    return None
+            value, end = {}, place
+        if key in value:
+            found, place = value, end
+        else:
+            place += 1
+    return found
 
 
 def refuse(name: str):
     raise ValueError(name)
+
+
+def finite(written: str) -> float:
+    number = float(written)
+    return number if math.isfinite(number) else refuse(written)
 
 
 def close(wanted, given) -> bool:

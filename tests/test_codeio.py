@@ -52,7 +52,8 @@ def test_a_function_becomes_questions_both_ways_the_same_every_time(tmp_path):
     (made("n.append(1)\n    return 1", "return {'n': [random.randint(1, 4)]}"), "mutates its input 4"),
     (made("return {n}"), "not JSON 4"), (made("return float('inf')"), "not finite 4"), (made("return 'x' * 999"), "too large 4"),
     (made("return 1 // (n - 2)"), "ok 3, error 1"), (made("return 1", "return {1}"), "no input 1"), (made("os._exit(1)"), "exits 1"),
-    (made("return calls.append(1) or len(calls)", head="calls = []"), "ok 4"),  # seeded and in order: the same in every run
+    (made("return calls.append(1) or len(calls)", head="calls = []"), "random 4"),  # it remembers earlier calls
+    (made("return time.localtime().tm_year"), "depends on time 4"), (made("return time.strftime('%d')"), "depends on time 4"),
 ])
 def test_what_is_of_no_use_is_dropped_by_reason(tmp_path, capsys, one, said):
     read([one], tmp_path)
@@ -171,6 +172,28 @@ def test_turns_come_from_a_file(answer, tmp_path):
     result = answer("--turns", "turns.jsonl")
     assert result.exit_code == 0, result.output
     assert [(one["status_1"], one["turn_2"]) for one in records(tmp_path)] == [("unreadable", None), ("unreadable", "{}")]
+
+
+def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
+    (tmp_path / "functions.jsonl").write_text(json.dumps(made("return n + 2")) + "\n")
+    server.answers = right
+    part = {"source": "codeio", "file": "functions.jsonl", "format": "codeio", "kinds": ["output"], "pairs": 1}
+    other = {"source": "jsonl", "file": "none.jsonl"}
+    mixed = json.dumps({"source": "mixture", "parts": [other, part, part]})
+    result = invoke("codeio", "answer", "quickstart", "--set", f"data.train={mixed}", "--endpoint", server.address, "--out", "answers.jsonl", HFT_DATA=str(tmp_path), HFT_CACHE=str(tmp_path / "cache"))
+    assert result.exit_code == 0, result.output
+    assert [one["id"] for one in records(tmp_path)] == ["2.1.1.output", "3.1.1.output"]
+
+
+def test_a_function_that_a_busy_machine_stopped_is_run_again(tmp_path, monkeypatch):
+    outcomes, real = [codeio.sandbox.Outcome("timeout", [])], codeio.sandbox.run
+
+    def once(job, *more, **told):
+        return outcomes.pop() if "days" in job and outcomes else real(job, *more, **told)
+
+    monkeypatch.setattr(codeio.sandbox, "run", once)
+    assert read([made("return n")], tmp_path) == []
+    assert len(read([made("return n")], tmp_path)) == 6
 
 
 @pytest.mark.parametrize(("failures", "said"), [

@@ -33,13 +33,13 @@ def tokens(text, ids=None):
 
 def test_answers_come_in_order_without_outer_spaces(server, tmp_path):
     texts = [tokens(word, [START, *map(ord, word)]) for word in ("one", "two")]
-    assert gguf.ask(tmp_path / "m.gguf", texts, False, 4, 16) == ["<ONE", "<TWO"]
+    assert gguf.ask(tmp_path / "m.gguf", texts, [False] * 2, 4, 16) == ["<ONE", "<TWO"]
 
 
 def test_a_chat_brings_its_own_start_token(server, tmp_path):
-    assert gguf.ask(tmp_path / "m.gguf", [tokens("<one")], True, 4, 16) == ["<ONE"]
+    assert gguf.ask(tmp_path / "m.gguf", [tokens("<one")], [True], 4, 16) == ["<ONE"]
 
 
 def test_other_tokens_than_in_training_are_refused(server, tmp_path):
     with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens .*: \[60, 111, 110, 101\] not \[9, 9\]"):
-        gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], False, 4, 16)
+        gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], [False], 4, 16)

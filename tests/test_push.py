@@ -162,6 +162,11 @@ def test_what_cannot_go_is_explained(call, words, said):
     assert said in done.output, done.output
 
 
+def test_without_an_adapter_the_model_is_named(run):
+    with pytest.raises(HftError, match="recipe quickstart trains all weights: there is no adapter\n  Fix: export and push the model"):
+        push.contents(run, recipe_file.load("quickstart", ("lora=null",)), ["adapter"])
+
+
 def test_an_adapter_and_a_merged_model_do_not_share_a_repository(run):
     with pytest.raises(HftError, match="adapter and merged do not fit into one repository"):
         push.contents(run, recipe_file.load("quickstart"), ["adapter", "merged"])

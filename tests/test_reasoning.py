@@ -63,6 +63,13 @@ def test_a_truth_that_reasons_too_is_its_answer():
     assert found == {"right": 1.0, "format": 1.0}
 
 
+@pytest.mark.parametrize(("truth", "said", "right"), [
+    ("Ciprofloxacin 500 mg", "Amoxicillin 500 mg", 0), ("Type 2 diabetes", "stage 2 hypertension", 0), ("5 cm", "5 cm", 1),
+    ("$1,250", "It is 1250 dollars.", 1), ("\\boxed{7}", "7", 1), ("-3.0", "-3", 1)])
+def test_a_number_decides_only_where_the_truth_is_one(truth, said, right):
+    assert reasoning.measured(f"<think>x</think>{said}", [truth], Tags(), None, ())["right"] == right
+
+
 @settings(deadline=None, database=None, max_examples=100)
 @given(text=st.lists(st.sampled_from(["<think>", "</think>", "34", " ", "\\boxed{", "}", "kata"]) | st.text(max_size=4)).map("".join))
 def test_measures_are_0_or_1_and_a_kept_format_has_parts(text):

@@ -122,6 +122,26 @@ def test_all_mistakes_are_named_at_once(recipes, invoke):
     assert [line.split(":")[1].strip() for line in lines[1:4]] == ["method", "lora.rnk", "train.batch_size"]
 
 
+@pytest.mark.parametrize(("name", "setting", "value"), [
+    ("grpo_indonesian", "rewards.2.weight=2", ("rewards", 2, "weight", 2.0)),
+    ("grpo_indonesian", "rewards.2.options.far=-1", ("rewards", 2, "options", {"far": -1.0})),
+    ("medical_quickstart_2", "parent.weights=adapter", ("parent", "recipe", None, "medical_quickstart_1")),
+])
+def test_a_setting_reaches_into_lists_and_bare_names(name, setting, value):
+    from hft import recipe_file
+
+    *way, wanted = value
+    found = recipe_file.load(name, (setting,)).recipe
+    for part in filter(lambda part: part is not None, way):
+        found = found[part] if isinstance(part, int) else getattr(found, part)
+    assert found == wanted
+
+
+def test_a_setting_beyond_a_list_is_explained(invoke):
+    output = invoke("check", "grpo_indonesian", "--set", "rewards.9.weight=2").output
+    assert "--set rewards.9.weight=2: rewards is a list of 5; name one of it, such as rewards.0" in output
+
+
 def test_an_unknown_name_lists_the_known_ones(invoke):
     output = invoke("check", "korquad_qlor").output
     assert "did you mean 'korquad_qlora'?" in output

@@ -186,6 +186,8 @@ def test_a_mixture_is_seeded(load):
      "data.train.parts.1.fil: unknown key; did you mean 'file'?"),
     ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b", "format": "quest"}]}',
      "data.train.parts.1.format: unknown format 'quest'; did you mean 'question'?"),
+    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a", "group": "g"}, {"source": "jsonl", "file": "b"}]}',
+     "data.train: a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have"),
     ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "/a"}, {"source": "aihub", "folder": "../b"}]}',
      "data.train.parts.1.folder: a recipe holds no paths of one machine;"),
 ])
@@ -199,8 +201,18 @@ def test_one_part_of_a_mixture_can_be_set(load):
     train = json.dumps({"source": "mixture", "parts": PARTS})
     loaded = load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", "data.train.parts.0.sample=3")
     assert prepare(loaded).counts["train part 1"] == {"read": 10, "not sampled": -7, "kept": 3}
-    with pytest.raises(HftError, match=r"data.train.parts is a list; name one of it, such as data.train.parts.0"):
+    with pytest.raises(HftError, match=r"data.train.parts is a list of 2; name one of it, such as data.train.parts.0"):
         load(ROWS, ROWS[:4], f"data.train={train}", "data.train.parts.sample=3")
+
+
+def test_a_part_without_rows_is_named_and_a_small_share_is_one_row(load):
+    def told(*weights):
+        return f"data.train={json.dumps({'source': 'mixture', 'parts': PARTS, 'weights': weights})}", "data.evaluate=null"
+
+    prepared = prepare(load(ROWS[:4], ROWS, *told(100, 1)))
+    assert [prepared.counts[f"train part {number}"]["kept"] for number in (1, 2)] == [4, 1]
+    with pytest.raises(HftError, match=r"part 2 of the mixture \(evaluate.jsonl\) has no row: read 1, empty -1\n"):
+        prepare(load(ROWS, [ask(1, answer="")], *told(1, 1)))
 
 
 def test_columns_that_differ_by_case_do_not_collide(load):

@@ -114,6 +114,23 @@ def test_code_that_cannot_run_says_why(job, said):
     assert outcome.detail.startswith(said)
 
 
+@needs_bubblewrap
+@pytest.mark.parametrize("said", [
+    "b'[' * 100000", "b'{}'", """b'{"pairs": [{}], "status": "ok", "detail": ""}'""", """b'{"pairs": [], "status": [], "detail": ""}'""",
+    """b'{"pairs": [], "status": "\\x1b[31m", "detail": ""}'""",
+    """b'{"pairs": [{"input": "1", "output": "no json", "status": "ok"}], "status": "ok", "detail": ""}'""",
+])
+def test_an_answer_that_the_code_wrote_itself_harms_nobody(said):
+    assert run(f"os.write(3, {said})\nos._exit(0)") == sandbox.Outcome("exits", [])
+
+
+@needs_bubblewrap
+@pytest.mark.slow
+def test_there_is_no_other_place_to_write_to():
+    for place in ("/dev/shm/x", "/dev/x", "/x", "/proc/sys/kernel/x"):
+        assert one(f"open({place!r}, 'w')") == ("error", None)
+
+
 @pytest.fixture
 def fresh():
     """What was found out about the machine is forgotten before and after."""

@@ -101,6 +101,27 @@ def test_going_on_with_an_adapter_of_another_shape_is_refused(lab):
         stages.ready(loaded, stages.find(loaded))
 
 
+def test_a_smoke_test_is_no_stage_when_there_is_a_whole_run(lab, capsys):
+    short = lab.finish("one", "short", steps=2, stamp="20261122T000009")
+    loaded = recipe_file.load("two")
+    parent = stages.find(loaded)
+    assert parent["run"] == short.name
+    stages.report(parent)
+    assert "Note: that run was stopped before its last step. For the whole stage: make train RECIPE=one" in capsys.readouterr().out
+    whole = lab.finish("one")
+    assert stages.find(loaded)["run"] == whole.name
+
+
+def test_without_an_adapter_there_is_none_to_go_on_with(lab):
+    lab.write("one", lora=None)
+    lab.finish("one")
+    loaded = lab.write("two", {"recipe": "one", "weights": "adapter"})
+    with pytest.raises(HftError, match="one trains all weights: it has no adapter to go on with"):
+        stages.ready(loaded, stages.find(loaded))
+    with pytest.raises(HftError, match=r"'lora: null' has none: start from the merged weights"):
+        lab.write("two", {"recipe": "one", "weights": "adapter"}, lora=None)
+
+
 def test_what_changed_since_the_parents_run_is_found(lab):
     lab.finish("one")
     loaded = recipe_file.load("two")

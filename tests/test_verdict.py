@@ -43,7 +43,8 @@ def test_closeness_goes_both_ways(one, other):
 @pytest.mark.parametrize(("said", "found"), [
     ('{"output": 3}', {"output": 3}), ('First {"output": 1}, then {"output": 2}. Done.', {"output": 2}),
     ('```json\n{"output": [1]}\n```', {"output": [1]}),
-    ('{"output": {"output": 4}}', {"output": 4}), ('{"input": 1}', None), ("3", None), ("", None), ('{"output": NaN}', None),
+    ('{"output": {"output": 4}}', {"output": {"output": 4}}), ('{"result": {"output": 5}}', {"output": 5}),
+    ('{"output": 1e999}', None), ('{"input": 1}', None), ("3", None), ("", None), ('{"output": NaN}', None),
     ('{"output": 3', None), ('{"output": 1} {', {"output": 1}), ("{" * 3000, None),
 ])
 def test_the_last_object_with_the_key_counts(said, found):

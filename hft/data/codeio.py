@@ -16,6 +16,7 @@ from hft.data import jsonl
 from hft.errors import HftError
 from hft.log import say
 
+BUSY = ("timeout", "killed", "memory", "exits")  # of a whole function: a busy machine may be to blame, so it is tried again the next time
 AHEAD = 400  # days that the clock of the last repetition is ahead
 
 
@@ -64,7 +65,7 @@ def cached(one: dict, source) -> list[dict]:
     if place.exists():
         return json.loads(place.read_text(encoding="utf-8"))
     found = pairs_of(one, source)
-    if all(pair["status"] != "timeout" for pair in found):  # a busy machine may be to blame: tried again the next time
+    if not any(pair["input"] is None and pair["status"] in BUSY for pair in found):
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(place, found)
     return found
@@ -81,14 +82,14 @@ def pairs_of(one: dict, source) -> list[dict]:
     inputs = [pair["input"] for pair in first.pairs]
     if not inputs:
         return [{"input": None, "output": None, "status": "no input"}]
-    again = outputs(sandbox.run({**job, "inputs": inputs, "seed": source.seed + 1}, limits, hash_seed=2))
-    later = outputs(sandbox.run({**job, "inputs": inputs, "days": AHEAD}, limits, hash_seed=1))
+    # In another order too: what a function remembers from call to call shows.
+    repeated = [sandbox.run({**job, "inputs": inputs[::-1], "seed": source.seed + 1}, limits, hash_seed=2),
+                sandbox.run({**job, "inputs": inputs[::-1], "days": AHEAD}, limits, hash_seed=1)]
+    if failed := next((outcome.status for outcome in repeated if outcome.status != "ok"), None):
+        return [{"input": None, "output": None, "status": failed}]
+    again, later = ({pair["input"]: pair["output"] for pair in outcome.pairs if pair["status"] == "ok"} for outcome in repeated)
     recorded = {pair["input"]: pair["output"] for pair in one["known"]}
     return [judged(pair, again.get(pair["input"]), later.get(pair["input"]), recorded.get(pair["input"])) for pair in first.pairs]
-
-
-def outputs(outcome: sandbox.Outcome) -> dict[str, str]:
-    return {pair["input"]: pair["output"] for pair in outcome.pairs if pair["status"] == "ok"}
 
 
 def judged(pair: dict, again: str | None, later: str | None, recorded: str | None) -> dict:

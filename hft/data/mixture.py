@@ -6,4 +6,4 @@ def sizes(rows: list[int], weights: list[float] | None) -> list[int]:
     if not weights:
         return rows
     unit = min(count / weight for count, weight in zip(rows, weights, strict=True))
-    return [min(count, round(unit * weight)) for count, weight in zip(rows, weights, strict=True)]
+    return [max(1, min(count, round(unit * weight))) for count, weight in zip(rows, weights, strict=True)]
