@@ -180,7 +180,8 @@ def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
     part = {"source": "codeio", "file": "functions.jsonl", "format": "codeio", "kinds": ["output"], "pairs": 1}
     other = {"source": "jsonl", "file": "none.jsonl"}
     mixed = json.dumps({"source": "mixture", "parts": [other, part, part]})
-    result = invoke("codeio", "answer", "quickstart", "--set", f"data.train={mixed}", "--endpoint", server.address, "--out", "answers.jsonl", HFT_DATA=str(tmp_path), HFT_CACHE=str(tmp_path / "cache"))
+    result = invoke("codeio", "answer", "quickstart", "--set", f"data.train={mixed}", "--endpoint", server.address,
+                    "--out", "answers.jsonl", HFT_DATA=str(tmp_path), HFT_CACHE=str(tmp_path / "cache"))
     assert result.exit_code == 0, result.output
     assert [one["id"] for one in records(tmp_path)] == ["2.1.1.output", "3.1.1.output"]
 
