@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from hft import asking, evaluate, files, gguf, llamacpp, machine, merging, models, runs
+from hft import asking, evaluate, files, gguf, llamacpp, machine, merging, models, passport, runs
 from hft.backends import plain
 from hft.errors import HftError
 from hft.log import say
@@ -39,6 +39,17 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
             between.unlink(missing_ok=True)
     compare(run, loaded, made)
     return made
+
+
+def export_and_record(run: Path, loaded: Loaded, plan: Plan, samples: list, formats: list[str]) -> None:
+    """Export, and bring the passport up to date also when an export loses too much."""
+    try:
+        made = export(run, loaded, plan, samples, formats)
+    finally:
+        passport.update_artefacts(run)
+    for path in made:
+        size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir())) / 1e6
+        say(f"{path}  {size:,.0f} MB")
 
 
 def trained(run: Path) -> Path:

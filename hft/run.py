@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hft import asking, curve, evaluate, export, files, hooks, libraries, lora, methods, models, passport, rows, runs, stages
+from hft import asking, curve, evaluate, export, files, libraries, lora, methods, models, passport, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
-from hft.errors import HftError
 from hft.log import say
 from hft.plan import Plan
 from hft.recipe_file import Loaded
@@ -75,7 +74,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
             samples = opened.prepared.evaluate
             del opened
             free_memory()
-            export_and_record(run, loaded, plan, samples, loaded.recipe.export.formats)
+            export.export_and_record(run, loaded, plan, samples, loaded.recipe.export.formats)
     return run
 
 
@@ -178,89 +177,3 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     steps = methods.of(loaded.recipe).steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     say(f"Plan: {plan.describe()}. Nothing was trained or written.")
-
-
-def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
-    """Load a finished run's model with its trained weights."""
-    libraries.quiet()
-    loaded = stages.of_recipe(run)
-    plan = plans.make(loaded.recipe, **choices)
-    if (run / "model").exists():
-        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
-    opened = open_model(loaded, plan, rows.read(loaded) if with_rows else None)
-    if loaded.recipe.lora:
-        lora.load(opened.model, run / "adapter")
-    return opened
-
-
-def reevaluate(run: Path, choices: dict) -> str:
-    """Ask a finished run's trained weights again on this machine; returns the table."""
-    opened = open_run(run, choices)
-    if not opened.prepared.evaluate:
-        raise HftError(f"{run}: the recipe has no held-out rows", "add data.evaluate or data.held_out to it")
-    column = "adapter" if opened.loaded.recipe.lora else "model"
-    with runs.lock(run), logging.to(run / "log.txt"):
-        passport.same_data(run, opened.loaded, opened.prepared)
-        asking.ask(run, opened, column, again=True)
-        passport.update_artefacts(run)
-    return evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items()})
-
-
-def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | None) -> None:
-    """Export a finished run; `max_drop` replaces the recipe's limit."""
-    libraries.quiet()
-    loaded = stages.of_recipe(run)
-    if max_drop is not None:
-        limit = loaded.recipe.export.model_copy(update={"max_drop": max_drop})
-        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"export": limit}))
-    plan = plans.make(loaded.recipe, **choices)
-    given = rows.read(loaded)
-    libraries.hush()
-    with runs.lock(run), logging.to(run / "log.txt"):
-        prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
-        passport.same_data(run, loaded, prepared)
-        export_and_record(run, loaded, plan, prepared.evaluate, formats)
-
-
-def finish_exports(run: Path, loaded: Loaded, choices: dict) -> None:
-    """Make the recipe's exports that a finished run lacks; those that are there must still have lost no more than allowed."""
-    wanted = {kind: export.path_of(run, loaded, kind) for kind in loaded.recipe.export.formats}
-    if missing := [kind for kind in wanted if not export.finished(run, loaded, kind)]:
-        export_run(run, missing, choices, None)
-    export.compare(run, loaded, list(wanted.values()))
-
-
-def export_and_record(run: Path, loaded: Loaded, plan: Plan, samples: list, formats: list[str]) -> None:
-    """Export, and bring the passport up to date also when an export loses too much."""
-    try:
-        made = export.export(run, loaded, plan, samples, formats)
-    finally:
-        passport.update_artefacts(run)
-    for path in made:
-        size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir())) / 1e6
-        say(f"{path}  {size:,.0f} MB")
-
-
-def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | None, choices: dict) -> str:
-    """One prompt, in the recipe's format, answered by the base model and by the trained one."""
-    from hft import prompts
-
-    loaded = stages.of_recipe(run)
-    recipe = loaded.recipe
-    try:
-        text = hooks.form(recipe.prompt.format, loaded.code)(prompts.asked(prompt, context), recipe.prompt.instruction)[0]
-    except KeyError as problem:
-        raise HftError(f"the format '{recipe.prompt.format}' makes no prompt of one text: it wants {problem.args[0]}",
-                       f"ask its held-out rows instead: hft evaluate {run}") from None
-    opened = open_run(run, choices, with_rows=False)
-    ids = prompts.encode(text, "", opened.tokenizer).prompt_ids
-    limit = max_new_tokens or recipe.evaluate.max_new_tokens
-
-    def answer(what):
-        return opened.backend.generate(opened.model, opened.tokenizer, [ids], limit, opened.plan, what)[0]
-
-    trained = answer("asking the trained model")
-    if not recipe.lora:
-        return f"trained: {trained}"
-    with opened.model.disable_adapter():
-        return f"base:    {answer('asking the base model')}\ntrained: {trained}"

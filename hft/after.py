@@ -1,0 +1,83 @@
+"""What is done with a finished run: ask it again, export it, let it answer beside its base."""
+
+from pathlib import Path
+
+from hft import asking, evaluate, export, hooks, libraries, lora, models, passport, prompts, rows, runs, stages
+from hft import log as logging
+from hft import plan as plans
+from hft.errors import HftError
+from hft.recipe_file import Loaded
+from hft.run import Opened, open_model
+
+
+def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
+    """Load a finished run's model with its trained weights."""
+    libraries.quiet()
+    loaded = stages.of_recipe(run)
+    plan = plans.make(loaded.recipe, **choices)
+    if (run / "model").exists():
+        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
+    opened = open_model(loaded, plan, rows.read(loaded) if with_rows else None)
+    if loaded.recipe.lora:
+        lora.load(opened.model, run / "adapter")
+    return opened
+
+
+def reevaluate(run: Path, choices: dict) -> str:
+    """Ask a finished run's trained weights again on this machine; returns the table."""
+    opened = open_run(run, choices)
+    if not opened.prepared.evaluate:
+        raise HftError(f"{run}: the recipe has no held-out rows", "add data.evaluate or data.held_out to it")
+    column = "adapter" if opened.loaded.recipe.lora else "model"
+    with runs.lock(run), logging.to(run / "log.txt"):
+        passport.same_data(run, opened.loaded, opened.prepared)
+        asking.ask(run, opened, column, again=True)
+        passport.update_artefacts(run)
+    return evaluate.table({name: evaluate.summary(records) for name, records in evaluate.kept(run).items()})
+
+
+def export_run(run: Path, formats: list[str], choices: dict, max_drop: float | None) -> None:
+    """Export a finished run; `max_drop` replaces the recipe's limit."""
+    libraries.quiet()
+    loaded = stages.of_recipe(run)
+    if max_drop is not None:
+        limit = loaded.recipe.export.model_copy(update={"max_drop": max_drop})
+        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"export": limit}))
+    plan = plans.make(loaded.recipe, **choices)
+    given = rows.read(loaded)
+    libraries.hush()
+    with runs.lock(run), logging.to(run / "log.txt"):
+        prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
+        passport.same_data(run, loaded, prepared)
+        export.export_and_record(run, loaded, plan, prepared.evaluate, formats)
+
+
+def finish_exports(run: Path, loaded: Loaded, choices: dict) -> None:
+    """Make the recipe's exports that a finished run lacks; those that are there must still have lost no more than allowed."""
+    wanted = {kind: export.path_of(run, loaded, kind) for kind in loaded.recipe.export.formats}
+    if missing := [kind for kind in wanted if not export.finished(run, loaded, kind)]:
+        export_run(run, missing, choices, None)
+    export.compare(run, loaded, list(wanted.values()))
+
+
+def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | None, choices: dict) -> str:
+    """One prompt, in the recipe's format, answered by the base model and by the trained one."""
+    loaded = stages.of_recipe(run)
+    recipe = loaded.recipe
+    try:
+        text = hooks.form(recipe.prompt.format, loaded.code)(prompts.asked(prompt, context), recipe.prompt.instruction)[0]
+    except KeyError as problem:
+        raise HftError(f"the format '{recipe.prompt.format}' makes no prompt of one text: it wants {problem.args[0]}",
+                       f"ask its held-out rows instead: hft evaluate {run}") from None
+    opened = open_run(run, choices, with_rows=False)
+    ids = prompts.encode(text, "", opened.tokenizer).prompt_ids
+    limit = max_new_tokens or recipe.evaluate.max_new_tokens
+
+    def answer(what):
+        return opened.backend.generate(opened.model, opened.tokenizer, [ids], limit, opened.plan, what)[0]
+
+    trained = answer("asking the trained model")
+    if not recipe.lora:
+        return f"trained: {trained}"
+    with opened.model.disable_adapter():
+        return f"base:    {answer('asking the base model')}\ntrained: {trained}"
