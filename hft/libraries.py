@@ -30,3 +30,11 @@ def hush() -> None:
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+
+
+def make_deterministic() -> None:
+    """Let torch use kernels whose sums always come in one order, and refuse those that have none."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(True)

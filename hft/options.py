@@ -34,12 +34,15 @@ def machine_choices(command):
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
         click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
         click.option("--vllm-memory", type=click.IntRange(5, 95), help="Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]"),
+        click.option("--deterministic/--fast", default=None,
+                     help="The same bits on the same kind of GPU and image; plain backend. [environment: HFT_DETERMINISTIC=yes]"),
         click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
     )
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "generator", "vllm_memory", "save_every")
+        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "generator", "vllm_memory", "deterministic",
+                 "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 
@@ -65,6 +68,8 @@ def several(command, names, **options):
         flag = f"--{option.replace('_', '-')}"
         if isinstance(value, (list, tuple)):
             words += [word for one in value for word in (flag, one)]
+        elif option == "deterministic" and value is False:
+            words.append("--fast")
         elif value is True:
             words.append(flag)
         elif value not in (None, False):

@@ -28,6 +28,7 @@ class Plan:
     save_every: int  # optimizer steps between checkpoints
     generator: str  # what writes completions (grpo) and answers: transformers, or vllm beside the model on the same GPU
     vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
+    deterministic: bool  # bit-identical on one kind of GPU and image; a CPU is so anyway
     why: dict[str, str]  # the reason for each choice
 
     def describe(self) -> str:
@@ -53,10 +54,16 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     if device == "cuda" and not here.gpus:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
     memory = here.gpus[0].memory if device == "cuda" else here.memory
+    deterministic = choice.flag("deterministic", "faster kernels, whose sums come in any order")
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
+    if deterministic and device == "cuda":
+        usual = ("plain", "Unsloth's attention has no deterministic backward pass")
     if recipe.method == "grpo" and device == "cpu":
         usual = ("plain", "Unsloth has no GRPO on a CPU")
     backend = choice.of("backend", *usual, BACKENDS)
+    if deterministic and (device, backend) == ("cuda", "unsloth"):
+        raise HftError("Unsloth cannot be deterministic on a GPU: its attention has no deterministic backward pass",
+                       "leave out --backend, or write --backend plain")
     if backend == "unsloth" and not recipe.lora:
         raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
     budget = int(256 * memory) if device == "cuda" else 4096
@@ -84,14 +91,15 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
         checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
-        generator=generator, vllm_memory=share and share / 100, why=choice.why,
+        generator=generator, vllm_memory=share and share / 100, deterministic=deterministic, why=choice.why,
     )
 
 
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every", "generator")
+    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every", "generator",
+             "deterministic")
     return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
 
 
@@ -100,6 +108,12 @@ class Choices:
 
     def __init__(self, wanted: dict):
         self.wanted, self.why = wanted, {}
+
+    def flag(self, name: str, reason: str) -> bool:
+        """True when the user, else the environment (yes, true or 1), asks for it."""
+        asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
+        self.why[name] = f"--{name}" if asked is not None else f"HFT_{name.upper()}" if written else reason
+        return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
 
     def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):
         variable = f"HFT_{name.upper()}"

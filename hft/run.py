@@ -111,6 +111,8 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None, run: Path | 
         with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
     libraries.hush()
+    if plan.deterministic:
+        libraries.make_deterministic()
     backend = importlib.import_module(f"hft.backends.{plan.backend}")
     prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))) if given else None
     with logging.aside():

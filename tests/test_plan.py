@@ -44,6 +44,23 @@ def test_the_product_is_always_the_batch_size(batch, tokens, card):
     assert made.rows_per_device * made.accumulation == batch
 
 
+@pytest.mark.parametrize(("card", "wanted", "environment", "backend", "deterministic"), [
+    ("h100", {}, "", "unsloth", False), ("h100", {"deterministic": True}, "", "plain", True), ("h100", {}, "yes", "plain", True),
+    ("h100", {"deterministic": False}, "yes", "unsloth", False), ("none", {"deterministic": True}, "", "unsloth", True),
+    ("h100", {}, "no", "unsloth", False)])
+def test_bit_identical_runs_are_plain_on_a_gpu(monkeypatch, recipe, card, wanted, environment, backend, deterministic):
+    pretend(monkeypatch, card)
+    monkeypatch.setenv("HFT_DETERMINISTIC", environment)
+    made = plan.make(recipe, **wanted)
+    assert (made.backend, made.deterministic) == (backend, deterministic)
+
+
+def test_unsloth_cannot_be_deterministic_on_a_gpu(monkeypatch, recipe):
+    pretend(monkeypatch, "h100")
+    with pytest.raises(HftError, match="Unsloth cannot be deterministic on a GPU"):
+        plan.make(recipe, deterministic=True, backend="unsloth")
+
+
 def test_a_flag_beats_the_environment_and_both_beat_the_rule(monkeypatch, recipe):
     pretend(monkeypatch, "h100")
     monkeypatch.setenv("HFT_BACKEND", "plain")
