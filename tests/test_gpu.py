@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore")]  # the libraries themselves warn on import
 DATA = Path(os.environ.get("HFT_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data" / "korquad")
@@ -54,19 +55,14 @@ def test_both_backends_give_one_curve(runs):
     assert ours[-1] < 0.9 * ours[0]
 
 
-@pytest.fixture(scope="module")
-def llama_8b(tmp_path_factory):
-    """Llama-3.1-8B's shape with random weights and SmolLM2's tokenizer: speed and memory do not depend on the values."""
+def shaped(folder, config):
+    """A model of this shape with random weights and SmolLM2's tokenizer: speed and memory do not depend on the values."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import AutoModelForCausalLM
 
     from hft import models
     from hft.recipe import Model
 
-    folder = tmp_path_factory.mktemp("llama") / "llama-8b"
-    config = LlamaConfig(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8,
-                         vocab_size=128256, max_position_embeddings=8192,
-                         rope_theta=500000.0, bos_token_id=1, eos_token_id=2, pad_token_id=2)
     torch.manual_seed(0)
     with torch.device("cuda"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
@@ -77,9 +73,86 @@ def llama_8b(tmp_path_factory):
     return folder
 
 
+SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "max_position_embeddings": 8192}
+
+
+@pytest.fixture(scope="module")
+def llama_8b(tmp_path_factory):
+    """Llama-3.1-8B's shape."""
+    from transformers import LlamaConfig
+
+    return shaped(tmp_path_factory.mktemp("llama") / "llama-8b", LlamaConfig(
+        hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8, vocab_size=128256,
+        rope_theta=500000.0, **SPECIAL))
+
+
+@pytest.fixture(scope="module")
+def qwen_8b(tmp_path_factory):
+    """DeepSeek-R1-0528-Qwen3-8B's shape."""
+    from transformers import Qwen3Config
+
+    return shaped(tmp_path_factory.mktemp("qwen3") / "qwen-8b", Qwen3Config(
+        hidden_size=4096, intermediate_size=12288, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
+        vocab_size=151936, **SPECIAL))
+
+
+@pytest.fixture(scope="module")
+def qwen_7b(tmp_path_factory):
+    """Qwen2-7B's shape."""
+    from transformers import Qwen2Config
+
+    return shaped(tmp_path_factory.mktemp("qwen2") / "qwen-7b", Qwen2Config(
+        hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, vocab_size=152064,
+        **SPECIAL))
+
+
 @pytest.mark.parametrize("backend", ["unsloth", "plain"])
 def test_the_8b_shape_trains(runs, llama_8b, backend):
     passport, losses = train(runs, "--set", f"model.name={llama_8b}", "--max-steps", "10", "--backend", backend)
     assert len(losses) == 10
     assert losses[-1] < losses[0]
     assert passport["training"]["peak_gib"] < 141
+
+
+VOWELS = """
+
+def vowels(completions, **columns):
+    return [sum(one in "aeiou" for one in chat[0]["content"]) / 100 for chat in completions]
+"""
+
+
+@pytest.mark.parametrize("backend", ["unsloth", "plain"])
+def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, backend):
+    """grpo_indonesian on random weights, with a reward that differs within a group; vLLM beside Unsloth, transformers for plain."""
+    for name in ("grpo_indonesian.yaml", "grpo_indonesian.py"):
+        text = (ROOT / "recipes" / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text + VOWELS * name.endswith(".py"), encoding="utf-8")
+    settings = (f"model.name={qwen_8b}", 'data.train={"source": "jsonl", "file": "dapo_processed_en.13.jsonl"}', "data.held_out=0.3",
+                "train.steps=10", "train.learning_rate=1.0e-4", "train.warmup=0", "grpo.completion_tokens=256", "evaluate.rows=2",
+                "evaluate.max_new_tokens=16", "evaluate.reasoning.samples=0", "rewards=[format_exact, 'grpo_indonesian.py:vowels']")
+    run, passport = call(runs, "train", "grpo_indonesian", settings, "--backend", backend, HFT_RECIPES=str(tmp_path),
+                         HFT_DATA=str(DATA.parent / "math"))
+    assert passport["training"]["steps"] == 10
+    assert passport["plan"]["generator"] == ("vllm" if backend == "unsloth" else "transformers")
+    steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    print(backend, "s/step", [round(row["seconds"], 1) for row in steps], "peak GiB", passport["training"]["peak_gib"])
+    assert set(passport["evaluation"]) == {"base", "base-bare", "adapter", "adapter-bare"}
+
+
+def test_two_stages_of_the_7b_shape(runs, qwen_7b):
+    """The medical line's two stages, a few steps each, merged between them."""
+    settings = ("model.quantization=nf4", "evaluate.rows=2", "evaluate.max_new_tokens=4", "export.formats=[merged]", "export.max_drop=100")
+    _, before = call(runs, "train", "medical_quickstart_1", (f"model.name={qwen_7b}", *settings), "--max-steps", "3")
+    _, after = call(runs, "train", "medical_quickstart_2", settings, "--max-steps", "3")
+    assert after["parent"]["weights"] == before["artefacts"]["adapter/adapter_model.safetensors"]
+    print("seconds", before["seconds"], after["seconds"], "peak GiB", before["training"]["peak_gib"], after["training"]["peak_gib"])
+
+
+def call(runs, command, name, settings, *options, **environment):
+    """Run an hft command with settings; returns (run folder, passport)."""
+    words = [sys.executable, "-m", "hft", command, name, *(word for one in settings for word in ("--set", one)), *options]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "HFT_RUNS": str(runs), **environment}, timeout=590)
+    print(done.stdout[-1500:], flush=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = sorted(runs.glob(f"{name}/2*"), key=lambda path: path.stat().st_mtime)[-1]
+    return run, json.loads((run / "passport.json").read_text())
