@@ -96,6 +96,10 @@ export PROMPT CONTEXT
 push: recipe-given engine $(NEEDS) ## publish a run on the Hugging Face Hub: make push RECIPE=quickstart FORMAT=merged ARGS=--dry-run
 	@$(HFT) push $(RECIPE) $(addprefix --format ,$(FORMAT)) $(ARGS)
 
+.PHONY: bench
+bench: recipe-given engine $(NEEDS) ## plain, Unsloth as in tutorials, and hft's plan, timed side by side: make bench RECIPE=quickstart
+	@$(HFT) bench $(RECIPE) $(ARGS)
+
 .PHONY: prepare
 prepare: recipe-given engine $(NEEDS) ## look at a recipe's rows: make prepare RECIPE=quickstart
 	@$(HFT) prepare $(RECIPE) $(ARGS)

@@ -36,6 +36,6 @@ def cli():
 for command in (
     look.list_recipes, look.check, look.show, look.plan, look.prepare, work.train, work.evaluate, work.export,
     share.push, work.generate, look.try_rewards, share.codeio, look.list_runs, proof.compare, proof.verify,
-    proof.bless, proof.lineage, look.image,
+    proof.bless, proof.bench, proof.lineage, look.image,
 ):
     cli.add_command(command)

@@ -10,7 +10,7 @@ from conftest import ROOT, SHARED
 from hft.cli import cli
 
 COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "push", "generate", "rewards", "codeio", "runs",
-            "compare", "verify", "bless", "lineage", "image"]
+            "compare", "verify", "bless", "bench", "lineage", "image"]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 

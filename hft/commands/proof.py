@@ -1,8 +1,10 @@
 """Commands that prove: do two runs match, is a run what its passport says."""
 
+from pathlib import Path
+
 import click
 
-from hft.options import machine_choices
+from hft.options import machine_choices, settings
 
 
 @click.command()
@@ -60,3 +62,22 @@ def lineage(target):
     from hft import report, runs
 
     click.echo(report.lineage(runs.find(target)))
+
+
+@click.command()
+@click.argument("name")
+@settings
+@click.option("--steps", type=click.IntRange(min=2), default=8, show_default=True, help="Steps of each training.")
+@click.option("--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="First steps that are not counted.")
+@click.option("--repeat", type=click.IntRange(min=1), default=2, show_default=True, help="How often each is trained, in turn.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this .json too.")
+def bench(name, overrides, steps, warmup, repeat, out):
+    """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan, on the same rows.
+
+    Example: hft bench quickstart --steps 6
+    """
+    from hft import bench, recipe_file
+
+    if warmup >= steps:
+        raise click.UsageError(f"--warmup {warmup} leaves none of {steps} steps")
+    click.echo(bench.bench(recipe_file.load(name, overrides), steps, warmup, repeat, out))
