@@ -100,6 +100,10 @@ push: recipe-given engine $(NEEDS) ## publish a run on the Hugging Face Hub: mak
 bench: recipe-given engine $(NEEDS) ## plain, Unsloth as in tutorials, and hft's plan, timed side by side: make bench RECIPE=quickstart
 	@$(HFT) bench $(RECIPE) $(ARGS)
 
+.PHONY: hft
+hft: engine $(NEEDS) ## any other command of hft, here or in the image: make hft ARGS="compare A B"
+	@$(HFT) $(ARGS)
+
 .PHONY: prepare
 prepare: recipe-given engine $(NEEDS) ## look at a recipe's rows: make prepare RECIPE=quickstart
 	@$(HFT) prepare $(RECIPE) $(ARGS)

@@ -18,12 +18,12 @@ def catalogue() -> dict[str, Path]:
     """`{name: file}` of every recipe, sorted by name; an earlier folder hides a later one."""
     found = {}
     for folder in folders():
-        for path in sorted(folder.glob("*.yaml")):
+        for path in sorted(filter(Path.is_file, folder.glob("*.yaml"))):
             found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
 
 
 def suggest(word: str, known) -> str:
     """`; did you mean 'rank'?` when a known word is close, else an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, [one for one in known if one != word], n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

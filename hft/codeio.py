@@ -41,7 +41,7 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
                  for row in itertools.islice(source_codeio.rows(part, loaded.path.parent), part.first)][:limit]
     if not questions:
         raise HftError(f"recipe {loaded.name} has no `source: codeio`", "take one that has, such as codeio")
-    given = {row["id"]: row for row in jsonl.read_jsonl(turns)} if turns else {}
+    given = {row["id"]: row for row in read_turns(turns)} if turns else {}
     done = {row["id"]: row for row in whole(out)}
     waiting = [one for one in questions if one[0]["id"] not in done and (ask or "turn_1" in given.get(one[0]["id"], {}))]
 
@@ -59,6 +59,18 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
             shown.advance(number)
     say("\n".join([f"{out}: {len(records)} answers", *(f"turn {turn}: " + describe(Counter(one[f"status_{turn}"] for one in records))
                                                        for turn in (1, 2))]))
+
+
+def read_turns(path: Path) -> list[dict]:
+    """The rows of a --turns file. Raises HftError for one without id, or in another encoding."""
+    try:
+        rows = list(jsonl.read_jsonl(path))
+    except UnicodeDecodeError as problem:
+        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path} > NEW") from None
+    if absent := [number for number, row in enumerate(rows, 1) if "id" not in row]:
+        raise HftError(f"{path} line {absent[0]}: no 'id'",
+                       'each line is {"id": ..., "turn_1": ...}; the ids: hft prepare NAME --out rows.jsonl')
+    return rows
 
 
 def asked(loaded: Loaded, part, number: int, row: dict) -> tuple[dict, object]:

@@ -21,6 +21,8 @@ def problem(written: str, folder: Path) -> str | None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         return f"{file} line {error.lineno}: {error.msg}"
+    except UnicodeDecodeError as error:
+        return f"{file}: byte {error.start} is not UTF-8"
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if name not in functions:
         return f"{file} has no function '{name}'; it has: {', '.join(functions) or 'none'}"

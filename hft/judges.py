@@ -11,6 +11,8 @@ from hft.reasoning import Tags
 from hft.recipe import Grpo, Recipe, Reward
 from hft.recipe_file import Loaded
 
+OWN = "it is called as  def right(completions, answer, **columns)  and returns a list with one number for each completion"
+
 
 def of(recipe: Recipe, beside: Path, tokenizer=None) -> list[Callable]:
     """One function a reward, named as in the recipe. Raises HftError for one that is not there or has no such option."""
@@ -32,10 +34,24 @@ def judge(told: Reward, beside: Path, around: Tags) -> Callable:
         bound = {name: value for name, value in bound.items() if name in known}
 
     def scores(prompts, completions, completion_ids=None, **columns):
-        return function(completions=completions, prompts=prompts, **{**columns, **bound})
+        try:
+            given = function(completions=completions, prompts=prompts, **{**columns, **bound})
+            wrong = None if isinstance(given, (list, tuple)) and len(given) == len(completions) and all(map(is_number, given)) else (
+                f"it gave {str(given)[:80]} for {len(completions)} completions")
+        except Exception as problem:  # the recipe's own function may raise anything
+            if ":" not in told.name:
+                raise
+            wrong = f"{type(problem).__name__}: {problem}"
+        if wrong and ":" in told.name:
+            raise HftError(f"the reward {told.name}: {wrong}", OWN)
+        return given
 
     scores.__name__ = told.name.rpartition(":")[2]
     return scores
+
+
+def is_number(score) -> bool:
+    return score is None or (isinstance(score, (int, float)) and not isinstance(score, str))
 
 
 def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:

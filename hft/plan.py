@@ -113,6 +113,8 @@ class Choices:
         """True when the user, else the environment (yes, true or 1), asks for it."""
         asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
         self.why[name] = f"--{name}" if asked is not None else f"HFT_{name.upper()}" if written else reason
+        if written.lower() not in ("", "yes", "true", "1", "no", "false", "0"):
+            raise HftError(f"HFT_{name.upper()}={written} is neither yes nor no", f"for example HFT_{name.upper()}=yes")
         return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
 
     def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):

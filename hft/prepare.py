@@ -46,6 +46,8 @@ def write(loaded: Loaded, target: Path) -> None:
     writer = {".csv": write_csv, ".jsonl": write_jsonl}.get(target.suffix)
     if writer is None:
         raise HftError(f"--out {target}: write .csv or .jsonl", "for example: --out pairs.csv")
+    if not target.absolute().parent.is_dir():
+        raise HftError(f"--out {target}: there is no folder {target.parent}", f"mkdir -p {target.parent}")
     with files.draft(target) as draft, draft.open("w", encoding="utf-8", newline="") as out, progress.bar("rows", 0) as shown:
         count = 0
 

@@ -99,9 +99,13 @@ FORMATS = {one.__name__: one for one in (instruction, question, reasoning, codei
 def pick(row: dict, *names: str) -> str:
     """The first of these columns that the row has, as text. Raises KeyError that names them and what there is."""
     for name in names:
+        if isinstance(row.get(name), (list, dict)):
+            raise ValueError(f"'{name}' is a {type(row[name]).__name__}, not a text")
         if row.get(name) is not None:
             return str(row[name])
-    raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}")
+    null = [name for name in names if name in row]
+    raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}"
+                   + (f" ({null[0]} is null)" if null else ""))
 
 
 def optional(row: dict, *names: str) -> str:

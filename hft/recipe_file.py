@@ -72,7 +72,9 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
             if not mistakes:
                 return loaded
     count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-    raise HftError(f"{path} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes),
+    typed = all(mistake.startswith("--set ") for mistake in mistakes)
+    raise HftError(f"{path if not typed else name} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes),
+                   f"change the option --set; the keys: hft show {name}" if typed else
                    f"edit {path.name}, then: hft check {name}   (`hft show quickstart` lists every key)")
 
 
@@ -81,7 +83,7 @@ def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
     sources = [part for side in (recipe.data.train, recipe.data.evaluate) for part in parts(side)]
     values = [recipe.prompt.format, *(part.format or "" for part in sources), *(one.name for one in recipe.rewards or [])]
     wanted = sorted({value.partition(":")[0] for value in values if ":" in value} | {f"{name}.py"})
-    return {file: (folder / file).read_text(encoding="utf-8") for file in wanted if (folder / file).is_file()}
+    return {file: (folder / file).read_text(encoding="utf-8", errors="replace") for file in wanted if (folder / file).is_file()}
 
 
 def load_run(run: Path) -> Loaded:

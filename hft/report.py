@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hft import evaluate, rows, runs, stages
+from hft.catalogue import catalogue, suggest
 from hft.errors import HftError
 from hft.log import columns
 from hft.plan import Plan
@@ -25,12 +26,19 @@ def values(loaded: Loaded) -> str:
                 for number, one in enumerate(value):
                     walk(one, (*here, str(number)))
                 continue
-            origin = loaded.origins.get(here, "default")
+            origin = loaded.origins.get(here) or short_form(loaded.origins, here) or "default"
             shown = "-" if value is None else str(value)
             lines.append([".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""])
 
     walk(loaded.recipe, ())
     return columns(lines) + f"\ndigest {loaded.digest}"
+
+
+def short_form(origins: dict, key: tuple) -> str | None:
+    """Where a section was written as a bare name, such as `parent: NAME` or one of `rewards`."""
+    if (key[0], key[-1]) not in (("parent", "recipe"), ("rewards", "name")):
+        return None
+    return origins.get(key[:-1]) or origins.get(key[:1])
 
 
 def plan(made: Plan) -> str:
@@ -59,8 +67,14 @@ def runs_table(name: str | None) -> str:
             lines.append([str(run), "unfinished", "-", "-", run.name.rpartition("-")[2]])
             continue
         steps = f"{facts['training']['steps']}/{facts['training']['of_steps']}"
-        lines.append([str(run), "finished", steps, scores(facts), facts["recipe"]["digest"][:12]])
-    return columns(lines) if len(lines) > 1 else f"No runs in {runs.root()} yet. Start with: make train RECIPE=quickstart"
+        state = "finished" if facts["training"]["steps"] == facts["training"]["of_steps"] else "stopped"
+        lines.append([str(run), state, steps, scores(facts), facts["recipe"]["digest"][:12]])
+    if len(lines) > 1:
+        return columns(lines)
+    known = {*catalogue(), *(run.parent.name for run in runs.every())}
+    if name and name not in known:
+        raise HftError(f"no runs and no recipe of the name '{name}'{suggest(name, known)}", "list them: hft runs   and: hft list")
+    return f"No runs {f'of {name} ' if name else ''}in {runs.root()} yet. Start with: make train RECIPE={name or 'quickstart'}"
 
 
 def scores(passport: dict) -> str:

@@ -96,7 +96,7 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
     seed, drawn = loaded.recipe.train.seed, []
     for number, part in enumerate(source.parts, 1):
         name = f"{side} part {number}"
-        samples = read_source(loaded, part, side, name, counts)
+        samples = read_source(loaded, part, side, name, counts, number - 1)
         drawn.append(sample(samples, part.sample, seed, counts[name]))
     if empty := [number for number, one in enumerate(drawn, 1) if not one]:
         raise HftError(f"part {empty[0]} of the mixture ({data.locate(source.parts[empty[0] - 1])}) has no row: "
@@ -112,7 +112,22 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
     return mixed
 
 
-def read_source(loaded: Loaded, source, side: str, name: str, counts: dict) -> list[Sample]:
+def unmade(problem: Exception) -> str:
+    """Why a format made nothing of a row."""
+    return f"wants {problem.args[0]}" if isinstance(problem, KeyError) else f"fails: {type(problem).__name__}: {problem}"
+
+
+def remedy(problem: Exception, written: str, where: str) -> str:
+    """What to type when a format made nothing of a row: `where` is the source in the recipe."""
+    if ":" in written and not isinstance(problem, KeyError):
+        file, _, name = written.partition(":")
+        return f"mend {file}: it is called as {name}(row, instruction) and returns (prompt, answer)"
+    named = str(problem.args[0]).split("'") if isinstance(problem, KeyError) else []
+    wanted = named[1] if len(named) > 1 else "answer"
+    return f"map the column in the recipe: {where}.columns: {{{wanted}: YOUR_COLUMN}}; or choose another format"
+
+
+def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part: int | None = None) -> list[Sample]:
     """The samples of one source; `counts[name]` says how many rows were read and what was dropped."""
     beside = loaded.path.parent
     reader = importlib.import_module(f"hft.data.{source.source}")
@@ -129,9 +144,8 @@ def read_source(loaded: Loaded, source, side: str, name: str, counts: dict) -> l
         try:
             prompt, answer = form(row, told)
         except Exception as problem:  # the recipe's own function may raise anything
-            said = problem.args[0] if isinstance(problem, KeyError) else f"{type(problem).__name__}: {problem}"
-            raise HftError(f"{data.locate(source)}, row {number}: the format '{written}' wants {said}",
-                           f"map the column in the recipe: data.{side}.columns: {{answer: YOUR_COLUMN}}") from None
+            raise HftError(f"{data.locate(source)}, row {number}: the format '{written}' " + unmade(problem),
+                           remedy(problem, written, f"data.{side}" + (f".parts.{part}" if part is not None else ""))) from None
         if not isinstance(prompt, str | list) or not isinstance(answer, str):
             raise HftError(f"{data.locate(source)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
                            f"{type(answer).__name__}", "a format returns (prompt, answer), two texts")

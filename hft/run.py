@@ -29,7 +29,7 @@ class Opened(NamedTuple):
 def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False) -> Path | None:
     """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
     libraries.quiet()
-    parent = stages.find(loaded)
+    parent = stages.find(loaded) if not dry_run else None
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
     steps = methods.of(loaded.recipe).steps(loaded.recipe, len(given.train))
     plan = plans.make(loaded.recipe, steps, **choices)
@@ -178,4 +178,6 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
     steps = methods.of(loaded.recipe).steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
+    if loaded.recipe.parent:
+        say(f"Start: the {loaded.recipe.parent.weights} weights of the newest whole run of {loaded.recipe.parent.recipe}, when it is there")
     say(f"Plan: {plan.describe()}. Nothing was trained or written.")

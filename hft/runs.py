@@ -100,7 +100,7 @@ def find(name_or_folder: str) -> Path:
         return finished[-1]
     if name_or_folder in catalogue():
         raise HftError(f"recipe {name_or_folder} has no finished run in {root()}", f"make train RECIPE={name_or_folder}")
-    known = sorted({run.parent.name for run in every()})
+    known = sorted({*catalogue(), *(run.parent.name for run in every())})
     raise HftError(f"'{name_or_folder}' is neither a run folder nor a recipe{suggest(name_or_folder, known)}",
                    "list the runs: hft runs   and the recipes: hft list")
 

@@ -101,6 +101,8 @@ def from_file(path: Path) -> list[Trial]:
     """Completions from a .jsonl file with `completion` and `answer`, such as a run's completions.jsonl with answers added."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not rows:
+            raise ValueError("no line in it")
         return [Trial(str(row.get("what", f"line {number}")), row["completion"], str(row.get("answer", "")), False)
                 for number, row in enumerate(rows, 1)]
     except (ValueError, KeyError, TypeError, AttributeError) as problem:

@@ -147,3 +147,18 @@ def test_another_engine_is_refused():
     done = subprocess.run(["make", "ENGINE=podman", "list"], cwd=ROOT, capture_output=True, text=True)
     assert "ENGINE=podman: write ENGINE=docker or ENGINE=local" in done.stderr
     assert done.returncode == 2
+
+
+def test_every_choice_of_the_environment_reaches_the_container():
+    """What hft reads from HFT_* is handed on by compose, but for folders, which are mounted, and what belongs to building."""
+    import re
+
+    import yaml
+    from conftest import ROOT
+
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "hft").rglob("*.py")]
+    read = {name for text in texts for name in re.findall(r"HFT_[A-Z_]+[A-Z]", text)}
+    elsewhere = {"HFT_RECIPES", "HFT_DATA", "HFT_RUNS", "HFT_CACHE", "HFT_LLAMA_CPP", "HFT_LLAMA_OPTIONS", "HFT_REVISION", "HFT_USER"}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    handed = {name for name in compose["x-hft"]["environment"] if name.startswith("HFT_")}
+    assert handed == (read | {"HFT_GENERATE_ROWS"}) - elsewhere

@@ -85,7 +85,7 @@ Why?
 ]
 LACKING = [
     ("question", {"Question": "가", "Answer": "나"}, "'context'; the row has: Question, Answer"),
-    ("question", {"context": "가", "question": "나", "answer": None}, "'answer'; the row has: context, question, answer"),
+    ("question", {"context": "가", "question": "나", "answer": None}, "'answer'; the row has: context, question, answer (answer is null)"),
     ("instruction", {"prompt": "가"}, "'instruction' or 'question'; the row has: prompt"),
     ("instruction", {"instruction": "가"}, "'output' or 'answer'; the row has: instruction"),
     ("chat", {"answer": "가"}, "'question' or 'Question' or 'instruction'; the row has: answer"),

@@ -89,7 +89,7 @@ def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_ans
      "train.jsonl, row 2: no column 'question'; it has: Q, A\n  Fix: mend data.train.columns in the recipe"),
     ([ask(1), {"Q": "가?", "context": "나"}], [],
      "train.jsonl, row 2: the format 'question' wants 'question'; the row has: Q, context\n"
-     "  Fix: map the column in the recipe: data.train.columns: {answer: YOUR_COLUMN}"),
+     "  Fix: map the column in the recipe: data.train.columns: {question: YOUR_COLUMN}; or choose another format"),
     ([ask(1, answer="")], [], "no train row is left: read 1, empty -1, kept 0\n"
      "  Fix: look at the filters (model.max_tokens = 60, first, sample): hft prepare mine"),
     (ROWS, [HALF, TITLES], "row q0 has no column 'title' to split by; it has: id, context, question, answer\n  Fix: mend data.train.group"),

@@ -79,14 +79,14 @@ def plan(name, overrides, choices):
 @click.command()
 @click.argument("name")
 @settings
-@click.option("--rows", default=2, show_default=True, help="Rows to preview.")
+@click.option("--rows", type=click.IntRange(min=0), default=2, show_default=True, help="Rows to preview.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the source's rows to this .csv or .jsonl instead.")
 def prepare(name, overrides, rows, out):
     """Read and filter the data of recipe NAME: counts, overlap, and a preview with the trained part marked.
 
     \b
     Example: hft prepare quickstart --rows 5
-             hft prepare medical_2 --out pairs.csv
+             hft prepare medical_2 --out rows.jsonl
     """
     from hft import prepare, recipe_file
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from hft import files
+from hft import catalogue, files
 from hft.errors import HftError
 
 
@@ -13,8 +13,9 @@ def folder() -> Path:
 
 
 def present(file: str, beside: Path) -> Path | None:
-    """The file beside the recipe, else in the data folder, else among those fetched into the cache, else None."""
-    return next((place / file for place in (beside, folder(), files.cache() / "data") if (place / file).is_file()), None)
+    """The file beside the recipe, else in the data folder, else beside other recipes, else fetched into the cache, else None."""
+    places = (beside, folder(), *catalogue.folders(), files.cache() / "data")
+    return next((place / file for place in places if (place / file).is_file()), None)
 
 
 def fetched() -> Path:
