@@ -18,7 +18,7 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
     told = opened.loaded.recipe.evaluate
     cells = {column: opened.prepared.evaluate}
     if told.reasoning and told.reasoning.bare:
-        cells[column + BARE] = [bare(one, opened.loaded, opened.tokenizer) for one in opened.prepared.evaluate]
+        cells[column + BARE] = bare(opened.prepared.evaluate, opened.loaded, opened.tokenizer)
     for name, samples in cells.items():
         if not samples or ((run / "answers" / f"{name}.jsonl").exists() and not again):
             continue
@@ -35,10 +35,13 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
         evaluate.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
 
 
-def bare(one: Sample, loaded: Loaded, tokenizer) -> Sample:
-    """The same question without the recipe's instruction."""
-    prompt, answer = hooks.form(one.format or loaded.recipe.prompt.format, loaded.code)(one.row, None)
-    return one._replace(prompt=prompt, tokens=prompts.encode(prompt, answer, tokenizer))
+def bare(samples: list[Sample], loaded: Loaded, tokenizer) -> list[Sample]:
+    """The same questions without the recipe's instruction."""
+    usual = loaded.recipe.prompt.format
+    forms = {written: hooks.form(written, loaded.code) for written in {one.format or usual for one in samples}}
+    asked = [forms[one.format or usual](one.row, None) for one in samples]
+    return [one._replace(prompt=prompt, tokens=prompts.encode(prompt, answer, tokenizer))
+            for one, (prompt, answer) in zip(samples, asked, strict=True)]
 
 
 def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer, drawn: list[list[str]] = ()) -> list[dict]:
@@ -46,9 +49,11 @@ def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer
     recipe = loaded.recipe
     kept = evaluate.scored(samples, answers, recipe.evaluate.by, judges.judged(loaded, samples, answers, tokenizer))
     if told := recipe.evaluate.reasoning:
+        tags = reasoning.tags(recipe, tokenizer)
+
         def measured(text, one):
-            tags = reasoning.tags(recipe, tokenizer, one.tokens.prompt)
-            return {**reasoning.measured(text, one.answers, tags, told.language, tuple(told.among)),
+            around = tags._replace(opened=one.tokens.prompt.rstrip().endswith(tags.start))
+            return {**reasoning.measured(text, one.answers, around, told.language, tuple(told.among)),
                     "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"])}
 
         for record, one in zip(kept, samples, strict=True):

@@ -93,13 +93,9 @@ def floor(loaded: Loaded) -> dict:
     and the rate that a large matrix product reaches on this machine, in the plan's precision.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    from hft import models, stages
+    from hft import models
 
-    source = models.resolve(stages.origin(loaded))
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source.name, revision=source.revision))
     made = plan.make(loaded.recipe)
     size, kind = (8192, torch.bfloat16) if made.device == "cuda" else (2048, torch.float32)
     matrix = torch.randn(size, size, dtype=kind, device=made.device)
@@ -111,7 +107,7 @@ def floor(loaded: Loaded) -> dict:
         matrix @ matrix
         wait()
         times.append(time.monotonic() - begin)
-    return {"parameters": sum(p.numel() for p in model.parameters()), "flops_a_second": 2 * size**3 / min(times),
+    return {"parameters": models.parameters(models.resolve(loaded.recipe.model)), "flops_a_second": 2 * size**3 / min(times),
             "flops_a_parameter_and_token": 4 if loaded.recipe.lora else 6}
 
 

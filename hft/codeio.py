@@ -1,13 +1,12 @@
 """CodeI/O by a model: chains of thought for its questions, verified, with one revision (CodeI/O++); and plain files to unified form."""
 
-import itertools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hft import endpoint, files, hooks, machine, progress, sandbox, verdict
+from hft import data, endpoint, files, hooks, machine, progress, rows, sandbox, verdict
 from hft.data import codeio as source_codeio
 from hft.data import jsonl
 from hft.errors import HftError
@@ -36,9 +35,8 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
     Turn 1 comes from `ask(messages)` or from the file `turns` ({id, turn_1, and turn_2 if there is one}). A record: `{id, prompt, turn_1,
     feedback_1, turn_2, feedback_2, status_1, status_2, response}`; `response` holds both turns and their feedback, as CodeI/O++ trains.
     """
-    sources = [(number, part) for number, part in enumerate(parts(loaded.recipe.data.train), 1) if part.source == "codeio"]
-    questions = [asked(loaded, part, number, row) for number, part in sources
-                 for row in itertools.islice(source_codeio.rows(part, loaded.path.parent), part.first)][:limit]
+    questions = [question for number, part in enumerate(parts(loaded.recipe.data.train), 1) if part.source == "codeio"
+                 for question in asked(loaded, part, number)][:limit]
     if not questions:
         raise HftError(f"recipe {loaded.name} has no `source: codeio`", "take one that has, such as codeio")
     given = {row["id"]: row for row in read_turns(turns)} if turns else {}
@@ -62,25 +60,21 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
 
 
 def read_turns(path: Path) -> list[dict]:
-    """The rows of a --turns file. Raises HftError for one without id, or in another encoding."""
-    try:
-        rows = list(jsonl.read_jsonl(path))
-    except UnicodeDecodeError as problem:
-        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path} > NEW") from None
-    if absent := [number for number, row in enumerate(rows, 1) if "id" not in row]:
+    """The rows of a --turns file. Raises HftError for one without id."""
+    turns = list(jsonl.lines(path))
+    if absent := [number for number, row in enumerate(turns, 1) if "id" not in row]:
         raise HftError(f"{path} line {absent[0]}: no 'id'",
                        'each line is {"id": ..., "turn_1": ...}; the ids: hft prepare NAME --out rows.jsonl')
-    return rows
+    return turns
 
 
-def asked(loaded: Loaded, part, number: int, row: dict) -> tuple[dict, object]:
-    """(row, prompt) of a question as training has it; in a mixture its id begins with the part's number."""
-    source = loaded.recipe.data.train
+def asked(loaded: Loaded, part, number: int) -> Iterator[tuple[dict, object]]:
+    """(row, prompt) of a part's questions as training has them; in a mixture their ids begin with the part's number."""
     form = hooks.form(part.format or loaded.recipe.prompt.format, loaded.code)
-    row = {**row, **{wanted: row[name] for wanted, name in part.columns.items()}}
-    if source.source == "mixture":
-        row["id"] = f"{number}.{row['id']}"
-    return row, form(row, part.instruction or loaded.recipe.prompt.instruction)[0]
+    mixed = loaded.recipe.data.train.source == "mixture"
+    for place, row in enumerate(data.rows(part, loaded.path.parent), 1):
+        row = {**row, **rows.rename(row, part, "train", place), **({"id": f"{number}.{row['id']}"} if mixed else {})}
+        yield row, form(row, part.instruction or loaded.recipe.prompt.instruction)[0]
 
 
 def record(row: dict, prompt, given: dict, ask: Callable | None) -> dict:
@@ -137,7 +131,7 @@ def unified(said: str) -> tuple[str, dict | None]:
 def plain(path: Path):
     """(name, text) of a Python file, or of each row of a .jsonl with `content`."""
     if path.suffix == ".jsonl":
-        for number, row in enumerate(jsonl.read_jsonl(path), 1):
+        for number, row in enumerate(jsonl.lines(path), 1):
             if "content" not in row:
                 raise HftError(f"{path} line {number}: no column 'content'; it has: {', '.join(row)}", "name .py files instead")
             yield f"{row.get('repo_name', path.name)}{row.get('path', f':{number}')}", row["content"]
@@ -152,7 +146,7 @@ def whole(out: Path) -> list[dict]:
     text = out.read_bytes()
     if not text.endswith(b"\n"):
         files.write(out, text[:text.rfind(b"\n") + 1].decode())
-    return list(jsonl.read_jsonl(out))
+    return list(jsonl.lines(out))
 
 
 def asker(address: str, model: str, temperature: float, max_tokens: int, seed: int) -> Callable:

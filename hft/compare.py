@@ -43,7 +43,7 @@ def compare(one: dict, other: dict, most: float = MOST, mean: float = MEAN) -> C
     curve, together = curves(one["training"].get("losses") or [], other["training"].get("losses") or [], most, mean)
     scores, alike = evaluations(one["evaluation"], other["evaluation"])
     decisive = any(what in DECISIVE for what, _ in found)
-    if not decisive and weights(one) and weights(one) == weights(other):
+    if not decisive and runs.weights(one) and runs.weights(one) == runs.weights(other):
         return Comparison("identical", found, curve, scores)
     return Comparison("match" if together and alike and not decisive else "differ", found, curve, scores)
 
@@ -76,12 +76,6 @@ def machine(facts: dict) -> dict:
 def weights_of(model: dict) -> dict:
     """What identifies a base model: its files where they are known, else its commit; not where it lay."""
     return {**model["files"], **({} if model["files"] else {"name": model["name"], "commit": model["commit"]})}
-
-
-def weights(facts: dict) -> dict:
-    """The hashes of the trained weights."""
-    return {name: hashed for name, hashed in facts["artefacts"].items()
-            if name.partition("/")[0] in ("adapter", "model") and name.endswith(".safetensors")}
 
 
 def flat(value, key: str = "") -> dict:

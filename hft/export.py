@@ -172,13 +172,7 @@ def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:
 
 def need_disk(run: Path, loaded: Loaded, formats: list[str]) -> None:
     """Raise HftError before any work when the exports will not fit on the disk."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    source = models.resolve(loaded.recipe.model)
-    config = AutoConfig.from_pretrained(source.name, revision=source.revision)
-    with torch.device("meta"):
-        weights = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    weights = models.parameters(models.resolve(loaded.recipe.model))
     bits = sum(BITS.get(kind, 0) for kind in formats)
     if any(not kind.startswith("adapter") for kind in formats) and not (run / "merged").exists():
         bits += 16

@@ -51,7 +51,7 @@ def judge(told: Reward, beside: Path, around: Tags) -> Callable:
 
 
 def is_number(score) -> bool:
-    return score is None or (isinstance(score, (int, float)) and not isinstance(score, str))
+    return score is None or isinstance(score, (int, float))
 
 
 def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:

@@ -50,6 +50,16 @@ def tokenizer(source: Source):
                        "offline it must be in the cache (HF_HOME)") from problem
 
 
+def parameters(source: Source) -> int:
+    """How many weights the model has, from its configuration alone."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(source.name, revision=source.revision)
+    with torch.device("meta"):
+        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+
+
 def ready(tokenizer):
     """Left padding, as generation needs it, and a padding token: the end token where there is none."""
     tokenizer.padding_side = "left"

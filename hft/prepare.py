@@ -1,13 +1,11 @@
 """`hft prepare`: look at a recipe's rows before training, or write those of its source to a file."""
 
 import csv
-import importlib
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from hft import files, progress, rows, stages
+from hft import data, files, progress, rows, stages
 from hft.errors import HftError
 from hft.log import say
 from hft.recipe_data import parts
@@ -54,8 +52,7 @@ def write(loaded: Loaded, target: Path) -> None:
         def counted():
             nonlocal count
             for source in parts(loaded.recipe.data.train):
-                reader = importlib.import_module(f"hft.data.{source.source}")
-                for row in itertools.islice(reader.rows(source, loaded.path.parent), source.first):
+                for row in data.rows(source, loaded.path.parent):
                     count += 1
                     if count % 1000 == 0:
                         shown.advance(count)

@@ -20,10 +20,10 @@ class Tags(NamedTuple):
     opened: bool = False
 
 
-def tags(recipe: Recipe, tokenizer=None, prompt: str | None = None) -> Tags:
+def tags(recipe: Recipe, tokenizer=None) -> Tags:
     """What surrounds the reasoning: the recipe's tags, else the think tokens of the tokenizer's added vocabulary, else <think>.
 
-    `opened` where the start tag already stands at the end of the prompt (without one: of what the chat template makes).
+    `opened` where the chat template itself writes the start tag at the end of a prompt.
     """
     if recipe.prompt.tags:
         start, end = recipe.prompt.tags
@@ -32,9 +32,10 @@ def tags(recipe: Recipe, tokenizer=None, prompt: str | None = None) -> Tags:
         thinking = [token for token in added if "think" in token]
         start = next((token for token in thinking if "/" not in token), Tags().start)
         end = next((token for token in thinking if "/" in token), Tags().end)
-    if prompt is None and tokenizer is not None and tokenizer.chat_template:
+    prompt = ""
+    if tokenizer is not None and tokenizer.chat_template:
         prompt = tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True)
-    return Tags(start, end, opened=(prompt or "").rstrip().endswith(start))
+    return Tags(start, end, opened=prompt.rstrip().endswith(start))
 
 
 def parts(text: str | None, tags: Tags) -> tuple[str, str] | None:

@@ -56,9 +56,12 @@ class Codeio(Rows):
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(20.0, description="that all runs of one function may take")
 
 
+Single = Korquad | Jsonl | Hub | Aihub | Codeio
+
+
 class Mixture(Section):
     source: Literal["mixture"]
-    parts: list[Annotated[Korquad | Jsonl | Hub | Aihub | Codeio, Field(discriminator="source")]] = Field(
+    parts: list[Annotated[Single, Field(discriminator="source")]] = Field(
         min_length=2, description="sources, each with its own filters and, where it differs, format; `sample` draws a count of each")
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, description="proportions of the parts, such as [3, 1]: as many rows as they allow without using one twice")
@@ -74,7 +77,7 @@ class Mixture(Section):
         return self
 
 
-AnySource = Annotated[Korquad | Jsonl | Hub | Aihub | Codeio | Mixture, Field(discriminator="source")]
+AnySource = Annotated[Single | Mixture, Field(discriminator="source")]
 
 
 class Data(Section):

@@ -67,7 +67,7 @@ def runs_table(name: str | None) -> str:
             lines.append([str(run), "unfinished", "-", "-", run.name.rpartition("-")[2]])
             continue
         steps = f"{facts['training']['steps']}/{facts['training']['of_steps']}"
-        state = "finished" if facts["training"]["steps"] == facts["training"]["of_steps"] else "stopped"
+        state = "finished" if runs.whole(facts) else "stopped"
         lines.append([str(run), state, steps, scores(facts), facts["recipe"]["digest"][:12]])
     if len(lines) > 1:
         return columns(lines)

@@ -1,7 +1,6 @@
 """Rows from a recipe's sources to tokenised samples: filters, counts, splits. Nothing is dropped without being counted."""
 
 import hashlib
-import importlib
 import random
 from typing import NamedTuple
 
@@ -129,16 +128,12 @@ def remedy(problem: Exception, written: str, where: str) -> str:
 
 def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part: int | None = None) -> list[Sample]:
     """The samples of one source; `counts[name]` says how many rows were read and what was dropped."""
-    beside = loaded.path.parent
-    reader = importlib.import_module(f"hft.data.{source.source}")
     count = counts[name] = {"read": 0}
     written = source.format or loaded.recipe.prompt.format
     told = source.instruction or loaded.recipe.prompt.instruction
     form = hooks.form(written, loaded.code)
     kept, seen = [], set()
-    for number, row in enumerate(reader.rows(source, beside), 1):
-        if source.first and number > source.first:
-            break
+    for number, row in enumerate(data.rows(source, loaded.path.parent), 1):
         count["read"] += 1
         row = {**row, **rename(row, source, side, number)}
         try:

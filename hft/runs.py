@@ -48,6 +48,17 @@ def passport(run: Path) -> dict | None:
         return None
 
 
+def whole(facts: dict) -> bool:
+    """True when a finished run was trained to its end, and not stopped by --max-steps."""
+    return facts["training"]["steps"] == facts["training"]["of_steps"]
+
+
+def weights(facts: dict) -> dict[str, str]:
+    """`{file: SHA-256}` of the weights that a finished run has trained."""
+    return {name: hashed for name, hashed in facts["artefacts"].items()
+            if name.partition("/")[0] in ("adapter", "model") and name.endswith(".safetensors")}
+
+
 def start(loaded: Loaded) -> Path:
     """Make a new run folder with the recipe in it."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())

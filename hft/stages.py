@@ -21,7 +21,8 @@ def find(loaded: Loaded) -> dict | None:
     if not told:
         return None
     done = [run for run in runs.every(told.recipe) if runs.passport(run)]
-    run = next((run for run in reversed(done) if whole(run)), done[-1] if done else None)  # a smoke test is no stage, if there is another
+    # A smoke test is no stage where there is a whole run.
+    run = next((run for run in reversed(done) if runs.whole(runs.passport(run))), done[-1] if done else None)
     if run is None:
         raise HftError(f"{loaded.name} starts from {told.recipe}, which has no finished run in {runs.root()}",
                        f'make train RECIPE="{told.recipe} {loaded.name}"')
@@ -30,16 +31,9 @@ def find(loaded: Loaded) -> dict | None:
             "start": told.weights, "changed": changes(run, passport)}
 
 
-def whole(run: Path) -> bool:
-    """True when a finished run was trained to its end, and not stopped by --max-steps."""
-    training = runs.passport(run)["training"]
-    return training["steps"] == training["of_steps"]
-
-
 def weights(run: Path, passport: dict) -> str:
     """The SHA-256 of a run's trained weights (of their list, where they are several files), checked against its passport."""
-    found = {name: hashed for name, hashed in passport["artefacts"].items()
-             if name.endswith(".safetensors") and name.partition("/")[0] in ("adapter", "model")}
+    found = runs.weights(passport)
     for name, hashed in found.items():
         if not (run / name).exists() or files.sha256(run / name) != hashed:
             raise HftError(f"{run / name} is not the file that the run's passport names", f"train {run.parent.name} again, or put it back")
@@ -101,7 +95,7 @@ def of_run(run: Path) -> dict | None:
 def report(parent: dict) -> None:
     """Say where the stage starts, and what has changed there since."""
     say(f"Starts from {parent['recipe']}: {parent['run']} ({parent['start']} weights, {parent['weights'][:12]})")
-    if not whole(folder(parent)):
+    if not runs.whole(runs.passport(folder(parent))):
         say(f"Note: that run was stopped before its last step. For the whole stage: make train RECIPE={parent['recipe']}")
     if parent["changed"]:
         say(f"Note: since that run the {' and the '.join(parent['changed'])} of {parent['recipe']} changed. "

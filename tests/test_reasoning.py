@@ -146,7 +146,6 @@ def test_what_was_asked_is_not_asked_again(opened, tmp_path):
 
 
 def test_without_the_instruction_the_prompt_is_the_question_alone(opened):
-    [one, _] = opened.prepared.evaluate
-    bare = asking.bare(one, opened.loaded, opened.tokenizer)
+    [bare, _] = asking.bare(opened.prepared.evaluate, opened.loaded, opened.tokenizer)
     assert bare.prompt == [{"role": "user", "content": "17 + 17?"}]
     assert bare.tokens.prompt == "17 + 17?"

@@ -1,10 +1,18 @@
 """Data sources: `source: korquad` in a recipe is korquad.py here; each has `rows(source, beside) -> Iterator[dict]`."""
 
+import importlib
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from hft import catalogue, files
 from hft.errors import HftError
+
+
+def rows(source, beside: Path) -> Iterator[dict]:
+    """The rows of a source, by its module; only the `first` ones where it says so."""
+    return itertools.islice(importlib.import_module(f"hft.data.{source.source}").rows(source, beside), source.first)
 
 
 def folder() -> Path:

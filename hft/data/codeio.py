@@ -26,7 +26,7 @@ def rows(source, beside: Path) -> Iterator[dict]:
     Each function runs twice, with other hashes and another seed; what differs is dropped. The pairs are kept in the cache, under a
     digest of the code, the settings and hft's own sandbox: the same file gives the same rows. Raises HftError for a line that has no code.
     """
-    functions = [function(row, number) for number, row in enumerate(jsonl.read_jsonl(data.find(source.file, beside)), 1)]
+    functions = [function(row, number) for number, row in enumerate(jsonl.lines(data.find(source.file, beside)), 1)]
     counts, kept = Counter(), []
     with ThreadPoolExecutor(machine.cores()) as pool, progress.bar("running functions", len(functions)) as shown:
         for number, (one, pairs) in enumerate(zip(functions, pool.map(lambda one: cached(one, source), functions), strict=True), 1):

@@ -16,6 +16,16 @@ def rows(source, beside: Path) -> Iterator[dict]:
     read = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv, ".parquet": read_parquet}.get(path.suffix)
     if read is None:
         raise HftError(f"{path} is neither .jsonl, .json, .csv nor .parquet", "convert it, or rename it to what it is")
+    yield from decoded(read, path)
+
+
+def lines(path: Path) -> Iterator[dict]:
+    """The objects of a file with one on each line, whatever its name. Raises HftError as `rows` does."""
+    return decoded(read_jsonl, path)
+
+
+def decoded(read, path: Path) -> Iterator[dict]:
+    """What a reader yields; HftError, with the byte, for a file in another encoding."""
     try:
         yield from read(path)
     except UnicodeDecodeError:
