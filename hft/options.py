@@ -5,6 +5,9 @@ import functools
 import click
 
 
+NOT = {"deterministic": "--fast", "padding_free": "--padded"}  # what says no to an option that may say yes
+
+
 def settings(command):
     """The options that change a recipe's values for one run."""
     return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -30,6 +33,8 @@ def machine_choices(command):
         click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
         click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
         click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
+        click.option("--padding-free/--padded", default=None,
+                     help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]"),
         click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
         click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
@@ -41,7 +46,7 @@ def machine_choices(command):
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "checkpointing", "precision", "generator", "vllm_memory", "deterministic",
+        names = ("backend", "device", "rows_per_device", "padding_free", "checkpointing", "precision", "generator", "vllm_memory", "deterministic",
                  "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
@@ -68,8 +73,8 @@ def several(command, names, **options):
         flag = f"--{option.replace('_', '-')}"
         if isinstance(value, (list, tuple)):
             words += [word for one in value for word in (flag, one)]
-        elif option == "deterministic" and value is False:
-            words.append("--fast")
+        elif option in NOT and value is False:
+            words.append(NOT[option])
         elif value is True:
             words.append(flag)
         elif value not in (None, False):

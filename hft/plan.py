@@ -21,6 +21,7 @@ class Plan:
     device: str
     rows_per_device: int  # rows in one forward pass
     accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation = the recipe's batch_size
+    padding_free: bool  # the rows of one forward pass stand end to end instead of padded; attention stays within each row
     checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
     precision: str  # of the forward pass: bf16 or fp32
     weights: str  # how the base is kept: as precision, but fp32 when all weights are trained
@@ -33,7 +34,8 @@ class Plan:
 
     def describe(self) -> str:
         return (f"{self.backend} on {self.device}, {self.rows_per_device} rows x {self.accumulation} = "
-                f"{self.rows_per_device * self.accumulation} a step, {self.precision}, checkpointing {self.checkpointing}")
+                f"{self.rows_per_device * self.accumulation} a step{', unpadded' * self.padding_free}, {self.precision}, "
+                f"checkpointing {self.checkpointing}")
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -54,7 +56,7 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     if device == "cuda" and not here.gpus:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
     memory = here.gpus[0].memory if device == "cuda" else here.memory
-    deterministic = choice.flag("deterministic", "faster kernels, whose sums come in any order")
+    deterministic = choice.flag("deterministic", False, "faster kernels, whose sums come in any order")
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
     if deterministic and device == "cuda":
         usual = ("plain", "Unsloth's attention has no deterministic backward pass")
@@ -74,6 +76,9 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
         divisors = [n for n in range(1, recipe.train.batch_size + 1) if recipe.train.batch_size % n == 0]
         raise HftError(f"{rows} rows per device do not divide the recipe's batch_size {recipe.train.batch_size}",
                        f"choose one of: {', '.join(map(str, divisors))}")
+    usual = ((True, "nothing is computed for padding") if (device, backend, recipe.method) == ("cuda", "unsloth", "sft") else
+             (False, "pays with method: sft and the unsloth backend on a GPU, whose attention skips what lies between rows"))
+    padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
     saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
     checkpointing = choice.of("checkpointing", saved, "the safe choice for this device and backend", CHECKPOINTING)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
@@ -88,7 +93,7 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
-        checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
+        padding_free=padding_free, checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         generator=generator, vllm_memory=share and share / 100, deterministic=deterministic, why=choice.why,
@@ -98,7 +103,7 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "rows_per_device", "checkpointing", "precision", "generate_rows", "save_every", "generator",
+    names = ("device", "backend", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every", "generator",
              "deterministic")
     return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
 
@@ -109,12 +114,14 @@ class Choices:
     def __init__(self, wanted: dict):
         self.wanted, self.why = wanted, {}
 
-    def flag(self, name: str, reason: str) -> bool:
-        """True when the user, else the environment (yes, true or 1), asks for it."""
+    def flag(self, name: str, usual: bool, reason: str) -> bool:
+        """What the user, else the environment (yes, true, 1 or no, false, 0), asks for; else what is usual."""
         asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
         self.why[name] = f"--{name}" if asked is not None else f"HFT_{name.upper()}" if written else reason
         if written.lower() not in ("", "yes", "true", "1", "no", "false", "0"):
             raise HftError(f"HFT_{name.upper()}={written} is neither yes nor no", f"for example HFT_{name.upper()}=yes")
+        if asked is None and not written:
+            return usual
         return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
 
     def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):

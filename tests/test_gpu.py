@@ -141,9 +141,10 @@ def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, backend):
 
 def test_two_stages_of_the_7b_shape(runs, qwen_7b):
     """The medical line's two stages, a few steps each, merged between them."""
-    settings = ("model.quantization=nf4", "evaluate.rows=2", "evaluate.max_new_tokens=4", "export.formats=[merged]", "export.max_drop=100")
-    _, before = call(runs, "train", "medical_quickstart_1", (f"model.name={qwen_7b}", *settings), "--max-steps", "3")
-    _, after = call(runs, "train", "medical_quickstart_2", settings, "--max-steps", "3")
+    settings = ("model.quantization=nf4", "evaluate.rows=2", "evaluate.max_new_tokens=4", "export.formats=[merged]", "export.max_drop=100",
+                "train.epochs=null", "train.steps=3")
+    _, before = call(runs, "train", "medical_quickstart_1", (f"model.name={qwen_7b}", *settings))
+    _, after = call(runs, "train", "medical_quickstart_2", settings)
     assert after["parent"]["weights"] == before["artefacts"]["adapter/adapter_model.safetensors"]
     print("seconds", before["seconds"], after["seconds"], "peak GiB", before["training"]["peak_gib"], after["training"]["peak_gib"])
 
@@ -151,7 +152,7 @@ def test_two_stages_of_the_7b_shape(runs, qwen_7b):
 def call(runs, command, name, settings, *options, **environment):
     """Run an hft command with settings; returns (run folder, passport)."""
     words = [sys.executable, "-m", "hft", command, name, *(word for one in settings for word in ("--set", one)), *options]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "HFT_RUNS": str(runs), **environment}, timeout=590)
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "HFT_RUNS": str(runs), **environment}, timeout=500)
     print(done.stdout[-1500:], flush=True)
     assert done.returncode == 0, done.stdout + done.stderr
     run = sorted(runs.glob(f"{name}/2*"), key=lambda path: path.stat().st_mtime)[-1]

@@ -38,7 +38,23 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     seen = watcher(run, step_tokens(chosen, recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
                          train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
+    if plan.padding_free:
+        join_rows(trainer, tokenizer, plan)
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
+
+
+def join_rows(trainer, tokenizer, plan: Plan) -> None:
+    """Let the rows of a forward pass stand end to end, each with positions from 0.
+
+    Not by SFTConfig's padding_free: with rows that are token ids already, Unsloth switches that off.
+    """
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    trainer.data_collator = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
+    if plan.backend == "unsloth" and plan.device == "cuda":
+        from unsloth.utils.packing import enable_padding_free_metadata
+
+        enable_padding_free_metadata(trainer.model, trainer)
 
 
 def step_tokens(chosen: list[Sample], rows: int) -> list[int]:
