@@ -7,7 +7,7 @@ from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
 from hft.recipe_file import Loaded
-from hft.run import Opened, open_model
+from hft.run import Opened, open_model, prepare
 
 
 def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
@@ -17,7 +17,7 @@ def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
     plan = plans.make(loaded.recipe, **choices)
     if (run / "model").exists():
         loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
-    opened = open_model(loaded, plan, rows.read(loaded) if with_rows else None)
+    opened = open_model(loaded, plan, prepare(loaded, plan, rows.read(loaded)) if with_rows else None)
     if loaded.recipe.lora:
         lora.load(opened.model, run / "adapter")
     return opened

@@ -28,17 +28,21 @@ def gguf_in_package(package: str, version: str) -> Path:
     return Path(str(ggufs[0].locate()))
 
 
+def folder_of(gguf: Path) -> Path:
+    """Where in the cache a GGUF file's conversion is, or will be."""
+    return files.cache() / "models" / f"{gguf.stem}-{files.sha256(gguf)[:12]}-v{VERSION}"
+
+
 def to_folder(gguf: Path) -> Path:
     """Convert a GGUF file to a Hugging Face folder in the cache, once; returns the folder.
 
     Weights are dequantised to 16-bit (bfloat16); 20 to 30 s and 269 MB for a 135M model.
     """
-    name = f"{gguf.stem}-{files.sha256(gguf)[:12]}-v{VERSION}"
-    folder = files.cache() / "models" / name
+    folder = folder_of(gguf)
     if (folder / "config.json").exists():
         return folder
     print(f"Converting {gguf.name} to {folder} (once, about half a minute) ...", flush=True)
-    draft = folder.with_name(f".{name}.{os.getpid()}.tmp")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     draft.mkdir(parents=True)
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # the library's own progress bars

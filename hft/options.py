@@ -4,7 +4,6 @@ import functools
 
 import click
 
-
 NOT = {"deterministic": "--fast", "padding_free": "--padded"}  # what says no to an option that may say yes
 
 
@@ -46,8 +45,8 @@ def machine_choices(command):
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "padding_free", "checkpointing", "precision", "generator", "vllm_memory", "deterministic",
-                 "save_every")
+        names = ("backend", "device", "rows_per_device", "padding_free", "checkpointing", "precision", "generator", "vllm_memory",
+                 "deterministic", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

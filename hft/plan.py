@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hft import machine
+from hft import machine, micro_batches, shape
 from hft.errors import HftError
 from hft.recipe import Recipe
 
@@ -41,14 +41,12 @@ class Plan:
         return asdict(self)
 
 
-def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
+def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | None = None, **wanted) -> Plan:
     """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... are asked.
 
-    The rules, which need nothing but the recipe and the machine:
     - device: the GPU where there is one. backend: unsloth. precision: bf16 on a GPU, fp32 on a CPU, which every CPU computes alike.
-    - rows per device: the largest divisor of batch_size whose rows x max_tokens fit: 256 tokens a GiB of the card
-      (an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens, measured on an H200), 4,096 tokens on a CPU.
-    - checkpointing: none on a CPU, offloaded (unsloth) or full (plain) on a GPU.
+    - rows per device and checkpointing: the fastest that fits by the estimate (micro_batches.py), for rows of these `lengths`
+      (tokens, in training order), without them for the longest rows that the recipe allows. Where there is no estimate, a rule.
     """
     here = machine.look()
     choice = Choices(wanted)
@@ -68,19 +66,22 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
                        "leave out --backend, or write --backend plain")
     if backend == "unsloth" and not recipe.lora:
         raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
+    usual = ((True, "nothing is computed for padding") if (device, backend, recipe.method) == ("cuda", "unsloth", "sft") else
+             (False, "pays with method: sft and the unsloth backend on a GPU, whose attention skips what lies between rows"))
+    padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
     budget = int(256 * memory) if device == "cuda" else 4096
-    fits = max(n for n in range(1, recipe.train.batch_size + 1)
-               if recipe.train.batch_size % n == 0 and (n == 1 or n * recipe.model.max_tokens <= budget))
-    rows = choice.of("rows_per_device", fits, f"{fits} x {recipe.model.max_tokens} tokens within {budget} on {memory:.0f} GiB")
+    fits, saved, reason = by_rule(recipe, device, backend, budget)
+    if device == "cuda" and recipe.method == "sft" and recipe.lora and (known := shape.of(recipe)):
+        best = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths)[0]
+        fits, saved = best.rows, best.checkpointing
+        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once" if best.fits else
+                  f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
+    rows = choice.of("rows_per_device", fits, reason)
     if rows < 1 or recipe.train.batch_size % rows:
         divisors = [n for n in range(1, recipe.train.batch_size + 1) if recipe.train.batch_size % n == 0]
         raise HftError(f"{rows} rows per device do not divide the recipe's batch_size {recipe.train.batch_size}",
                        f"choose one of: {', '.join(map(str, divisors))}")
-    usual = ((True, "nothing is computed for padding") if (device, backend, recipe.method) == ("cuda", "unsloth", "sft") else
-             (False, "pays with method: sft and the unsloth backend on a GPU, whose attention skips what lies between rows"))
-    padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
-    saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
-    checkpointing = choice.of("checkpointing", saved, "the safe choice for this device and backend", CHECKPOINTING)
+    checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     has_vllm = recipe.method == "grpo" and device == "cuda" and importlib.util.find_spec("vllm") is not None
@@ -100,11 +101,22 @@ def make(recipe: Recipe, total_steps: int | None = None, **wanted) -> Plan:
     )
 
 
+def by_rule(recipe: Recipe, device: str, backend: str, budget: int) -> tuple[int, str, str]:
+    """(rows, checkpointing, reason) where there is no estimate: the most rows whose longest lengths stay within `budget` tokens.
+
+    256 tokens a GiB of a card: an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens on an H200.
+    """
+    batch, longest = recipe.train.batch_size, recipe.model.max_tokens
+    rows = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * longest <= budget))
+    saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
+    return rows, saved, f"{rows} x {longest} tokens within {budget}"
+
+
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every", "generator",
-             "deterministic")
+    names = ("device", "backend", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
+             "generator", "deterministic")
     return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
 
 

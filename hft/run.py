@@ -38,17 +38,20 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     unfinished = stages.to_resume(loaded, parent) if resume else None
     run = unfinished or runs.start(loaded)
     if unfinished and (run / "plan.json").exists():
-        plan = plans.make(loaded.recipe, steps, **plans.kept(run / "plan.json", choices))
+        choices = plans.kept(run / "plan.json", choices)
     if not unfinished:
         curve.take_along(loaded, run)
     with runs.lock(run), logging.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
         loaded = start_from(parent, loaded, run, plan)
-        say(f"Plan: {plan.describe()}. Loading libraries and model (about half a minute on a CPU) ...")
-        opened = open_model(loaded, plan, given, run)
+        say(f"Loading {plan.backend}'s libraries and the rows ...")
+        prepared = prepare(loaded, plan, given)
+        plan = plans.make(loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices)
+        say(f"Plan: {plan.describe()}. Loading the model (about half a minute on a CPU) ...")
+        opened = open_model(loaded, plan, prepared, run)
         files.write_json(run / "plan.json", plan.as_dict())
-        say(rows_line(opened.prepared))
+        say(rows_line(prepared))
         data_facts = passport.same_data(run, loaded, opened.prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("load")
@@ -104,8 +107,14 @@ class Clock:
         self.seconds[name], self.last = round(now - self.last, 1), now
 
 
-def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None, run: Path | None = None) -> Opened:
-    """Load the model with a new adapter (or the one that the run goes on with), and tokenise the rows where they are given."""
+def prepare(loaded: Loaded, plan: Plan, given: rows.Read) -> rows.Prepared:
+    """Load the backend's libraries and tokenise the rows."""
+    get_ready(plan)
+    return rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
+
+
+def get_ready(plan: Plan) -> None:
+    """Load the backend's libraries, in the order that they need."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if plan.device == "cuda" else "")  # one GPU, or none, before torch looks
     if plan.backend == "unsloth":
         with logging.aside():
@@ -113,8 +122,12 @@ def open_model(loaded: Loaded, plan: Plan, given: rows.Read | None, run: Path | 
     libraries.hush()
     if plan.deterministic:
         libraries.make_deterministic()
+
+
+def open_model(loaded: Loaded, plan: Plan, prepared: rows.Prepared | None, run: Path | None = None) -> Opened:
+    """Load the model with a new adapter, or the one that the run goes on with."""
+    get_ready(plan)
     backend = importlib.import_module(f"hft.backends.{plan.backend}")
-    prepared = rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model))) if given else None
     with logging.aside():
         model, tokenizer = backend.load(loaded.recipe.model, plan, loaded.recipe.lora.rank if loaded.recipe.lora else 0)
         if loaded.recipe.lora:

@@ -66,14 +66,24 @@ def show(name, overrides):
 @click.argument("name")
 @settings
 @machine_choices
-def plan(name, overrides, choices):
-    """Show how this machine would carry out recipe NAME, and why.
+@click.option("--gpu", help="Estimate memory and time on another card instead: rtx5080, rtx4090, ..., or all.")
+@click.option("--row-tokens", type=click.IntRange(min=1), help="Tokens of a usual row, for --gpu. [default: the recipe's max_tokens]")
+def plan(name, overrides, choices, gpu, row_tokens):
+    """Show how this machine would carry out recipe NAME, and why; or what it takes on other cards.
 
+    \b
     Example: hft plan korquad_qlora --backend plain
+             hft plan korquad_qlora --gpu all --row-tokens 500
     """
-    from hft import plan, recipe_file, report
+    from hft import forecast, plan, recipe_file, report
 
-    click.echo(report.plan(plan.make(recipe_file.load(name, overrides).recipe, **choices)))
+    loaded = recipe_file.load(name, overrides)
+    if row_tokens and not gpu:
+        raise click.UsageError("--row-tokens says how long rows are for --gpu: add --gpu all")
+    if gpu:
+        click.echo(forecast.table(loaded, None if gpu == "all" else gpu, row_tokens))
+    else:
+        click.echo(report.plan(plan.make(loaded.recipe, **choices)))
 
 
 @click.command()

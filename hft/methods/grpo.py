@@ -32,6 +32,10 @@ def room(recipe: Recipe, completion_ids: list[int]) -> int:
     return recipe.grpo.completion_tokens
 
 
+def lengths(samples: list[Sample], recipe: Recipe) -> None:
+    """Not known before the completions are written."""
+
+
 def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 

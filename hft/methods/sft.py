@@ -25,6 +25,11 @@ def room(recipe: Recipe, completion_ids: list[int]) -> int:
     return len(completion_ids)
 
 
+def lengths(samples: list[Sample], recipe: Recipe) -> list[int]:
+    """Tokens of each row, in training order."""
+    return [len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)]
+
+
 def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 
@@ -35,7 +40,7 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
     chosen = [samples[i] for i in order(len(samples), recipe)]
-    seen = watcher(run, step_tokens(chosen, recipe.train.batch_size), stop_after)
+    seen = watcher(run, step_tokens(lengths(samples, recipe), recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
                          train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
     if plan.padding_free:
@@ -57,9 +62,8 @@ def join_rows(trainer, tokenizer, plan: Plan) -> None:
         enable_padding_free_metadata(trainer.model, trainer)
 
 
-def step_tokens(chosen: list[Sample], rows: int) -> list[int]:
-    """Tokens of each optimizer step, padding not counted."""
-    lengths = [len(one.tokens.prompt_ids) + len(one.tokens.completion_ids) for one in chosen]
+def step_tokens(lengths: list[int], rows: int) -> list[int]:
+    """Tokens of each optimizer step of so many rows, padding not counted."""
     return [sum(lengths[i:i + rows]) for i in range(0, len(lengths), rows)]
 
 

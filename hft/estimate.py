@@ -1,0 +1,72 @@
+"""GPU memory in GiB and seconds per step of supervised LoRA training, from a model's shape: measured constants, simple formulas.
+
+Fitted to one H200 with Unsloth 2026.10.9 (tests/test_estimate.py holds what was measured and how far off this is).
+Per token and layer a forward pass keeps inputs, projections and both MLP halves in 16 bits; the backward pass makes as much again
+of the MLP.
+"""
+
+from hft.recipe import Recipe
+from hft.shape import Shape
+
+GIB = 2**30
+NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, an 8-bit scale for 64, a float for 256 scales (arXiv 2305.14314, section 3)
+WORKSPACE = 0.3 * GIB  # of cuBLAS, bitsandbytes and attention, as far as torch allocates it
+CONTEXT = 0.6  # GiB outside torch's allocator: CUDA's context and kernels
+PADDED = 1.25  # padded rows need masks and copies that joined rows do not
+LAUNCH = 0.0073  # seconds of Python and kernel launches a layer and micro-batch, forward and backward
+REACHED = 0.80  # share of a card's bf16 peak that large matrix products reach (790 of 989 TFLOP/s on the H200)
+
+# Dense bf16 TFLOP/s with fp32 accumulation and GiB, by NVIDIA's data sheets.
+CARDS = {"rtx4090": (165.2, 24), "rtx5080": (112.6, 16), "rtx5090": (209.5, 32), "a100": (312.0, 80), "h100": (989.4, 80),
+         "h200": (989.4, 140)}
+
+
+def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointing: str, backend: str = "unsloth") -> dict[str, float]:
+    """`{part: GiB}` at the peak of training, for micro-batches of at most `tokens` tokens, padding counted."""
+    quantised = recipe.model.quantization == "nf4"
+    adapter = shape.adapter(recipe.lora.rank, recipe.lora.targets)
+    return {name: size / GIB for name, size in {
+        "weights": shape.linear * (NF4 if quantised else 2) + shape.other * 2,
+        "adapter": adapter * 4,
+        "gradients": adapter * 4,
+        "optimizer": adapter * (2 if recipe.train.optimizer == "adamw_8bit" else 8),
+        "activations": tokens * (PADDED if padded and backend == "unsloth" else 1) * per_token(shape, checkpointing, backend),
+        "loss": max(0, loss(shape, tokens) - tokens * per_token(shape, "offloaded", backend)),
+        "workspace": WORKSPACE,
+    }.items()}
+
+
+def per_token(shape: Shape, checkpointing: str, backend: str) -> float:
+    """Bytes of activations a token: of all layers (none), of one layer and all layers' inputs (full), or of one layer (offloaded)."""
+    kept = 2 * (2 * shape.intermediate + 4 * shape.hidden + 2 * shape.queries + 2 * shape.keys)
+    if backend == "plain":  # nothing fused: every step of MLP, norms and rotary embedding keeps its own copy
+        kept = 2 * (4 * shape.intermediate + 8 * shape.hidden + 4 * shape.queries + 2 * shape.keys)
+    backward = 2 * (2 * shape.intermediate + 2 * shape.hidden) if backend == "unsloth" else 0
+    if checkpointing == "none":
+        return shape.layers * kept + backward
+    return kept + backward + (shape.layers * shape.hidden * 2 if checkpointing == "full" else 0)
+
+
+def loss(shape: Shape, tokens: int) -> float:
+    """Bytes at the output: logits and their gradient, an eighth of the tokens at a time (at least 512, at most 2 GiB), and two copies
+    of the last hidden state."""
+    rows = min(2 * GIB // (8 * shape.vocabulary), max(512, tokens // 8))
+    return rows * shape.vocabulary * 8 + tokens * shape.hidden * 4
+
+
+def room(card: float) -> float:
+    """GiB that a plan may fill by this estimate, of a card's GiB: a tenth is left for its error, and the context."""
+    return 0.9 * card - CONTEXT
+
+
+def seconds(shape: Shape, tokens: float, micro_batches: int, checkpointing: str, tflops: float) -> float:
+    """Seconds of an optimizer step over `tokens` tokens on a card of so many peak bf16 TFLOP/s."""
+    passes = 4 if checkpointing == "none" else 6  # 2 forward, 2 backward (of inputs alone: weights are frozen), 2 to compute them again
+    work = tokens * (passes * shape.linear + 4 * shape.vocabulary * shape.hidden)
+    return micro_batches * shape.layers * LAUNCH + work / (tflops * 1e12 * REACHED)
+
+
+def rate(name: str) -> float | None:
+    """Peak bf16 TFLOP/s of a card by nvidia-smi's name, such as NVIDIA GeForce RTX 4090; None for one not listed."""
+    plain = name.lower().replace(" ", "").replace("-", "")
+    return next((tflops for card, (tflops, _) in CARDS.items() if card in plain), None)

@@ -1,0 +1,81 @@
+"""`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
+
+from hft import estimate, machine, micro_batches, rows, shape
+from hft.errors import HftError
+from hft.log import columns
+from hft.machine import Gpu
+from hft.micro_batches import Choice
+from hft.recipe_data import parts
+from hft.recipe_file import Loaded, load
+from hft.shape import Shape
+
+SMALLER = ("model.quantization=nf4", "lora.rank=8", "model.max_tokens=1024", "model.max_tokens=512")  # tried one after the other
+
+
+def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
+    """All cards (or one of them, by part), for rows of so many tokens; by default the longest that the recipe allows.
+
+    Raises HftError for a recipe that no estimate covers, or an unknown card.
+    """
+    recipe = loaded.recipe
+    found = shape.of(recipe)
+    if recipe.method != "sft" or not recipe.lora or found is None:
+        why = ("its method is not sft" if recipe.method != "sft" else "it trains all weights" if not recipe.lora else
+               f"the shape of {recipe.model.name} is not known here: it is once the model is fetched")
+        raise HftError(f"no estimate for recipe {loaded.name}: {why}", "choose a recipe with method: sft and lora")
+    known = cards()
+    if card and card not in known:
+        raise HftError(f"no card '{card}' is known", f"choose one of: {', '.join(known)}")
+    lengths = [row_tokens or recipe.model.max_tokens] * recipe.train.batch_size
+    steps = total_steps(loaded)
+    best = {name: micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0] for name, gpu in known.items()}
+    lines = [["card", "fits", "peak GiB", "rows at once", "checkpointing", "s/step", "training"]]
+    for name in [card] if card else known:
+        one = best[name]
+        lines.append([name, "yes" if one.fits else "no", f"{one.gib:.1f} of {known[name].memory:.0f}",
+                      f"{one.rows} x {recipe.train.batch_size // one.rows}", one.checkpointing,
+                      f"{one.seconds:.2f}" if one.fits else "-", duration(one.seconds * steps) if one.fits and steps else "-"])
+    said = [f"{loaded.name} by estimate, {found.linear + found.other:,} weights, {lengths[0]} tokens a row, "
+            f"{recipe.train.batch_size} rows a step, {steps or 'unknown (data not read)'} steps, evaluation and export not counted:",
+            columns(lines)]
+    if card:
+        said.append(columns([["part", "GiB"], *([part, f"{size:.2f}"] for part, size in best[card].memory.items() if size)]))
+    said += [advice(loaded, found, name, known[name], one, row_tokens) for name, one in best.items()
+             if not one.fits and card in (None, name)]
+    return "\n".join(said)
+
+
+def cards() -> dict[str, Gpu]:
+    """The lab's cards, and this machine's own."""
+    found = {name: Gpu(name, memory, "", "") for name, (_, memory) in estimate.CARDS.items()}
+    mine = machine.look().gpus
+    return {**found, "here": mine[0]} if mine else found
+
+
+def total_steps(loaded: Loaded) -> int | None:
+    """Optimizer steps; None where the rows would have to be fetched, or are not here."""
+    recipe = loaded.recipe
+    if recipe.train.steps:
+        return recipe.train.steps
+    if any(part.source == "hub" for part in parts(recipe.data.train)):
+        return None
+    try:
+        given = rows.read(loaded)
+    except HftError:
+        return None
+    return -(-int(recipe.train.epochs * len(given.train)) // recipe.train.batch_size)
+
+
+def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_tokens: int | None) -> str:
+    """What would fit: the first change of the recipe that does."""
+    for change in SMALLER:
+        recipe = load(loaded.name, (*loaded.overrides, change)).recipe
+        lengths = [min(row_tokens or recipe.model.max_tokens, recipe.model.max_tokens)] * recipe.train.batch_size
+        one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0]
+        if one.fits:
+            return f"{name}: --set {change} would fit ({one.gib:.1f} GiB, {one.seconds:.2f} s/step); it changes the result"
+    return f"{name}: the weights alone take {best.memory['weights']:.1f} GiB; take a smaller model or a larger card"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

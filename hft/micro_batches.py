@@ -1,0 +1,50 @@
+"""How many rows a forward pass takes, and which activations it keeps: the fastest choice that the estimate says fits the card."""
+
+from typing import NamedTuple
+
+from hft import estimate
+from hft.machine import Gpu
+from hft.recipe import Recipe
+from hft.shape import Shape
+
+SAVING = {"unsloth": ("none", "offloaded"), "plain": ("full",)}  # what a plan chooses from
+
+
+class Choice(NamedTuple):
+    """One way to carry out a step, with what the estimate says of it."""
+
+    rows: int
+    checkpointing: str
+    tokens: int  # of the largest micro-batch, padding counted
+    memory: dict[str, float]  # GiB by part
+    seconds: float  # per optimizer step
+    fits: bool
+
+    @property
+    def gib(self) -> float:
+        return sum(self.memory.values())
+
+
+def largest(lengths: list[int], rows: int, padded: bool) -> int:
+    """Tokens of the largest of the micro-batches that rows of these lengths, in training order, are cut into."""
+    cut = [lengths[i:i + rows] for i in range(0, len(lengths), rows)]
+    return max(len(one) * max(one) if padded else sum(one) for one in cut)
+
+
+def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None) -> list[Choice]:
+    """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
+
+    `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
+    """
+    batch = recipe.train.batch_size
+    lengths = lengths or [recipe.model.max_tokens] * batch
+    mean = sum(lengths) / len(lengths) * batch
+    found = []
+    for rows in (n for n in range(1, batch + 1) if batch % n == 0):
+        tokens = largest(lengths, rows, padded)
+        work = mean if not padded else tokens * batch / rows
+        for saving in SAVING[backend]:
+            memory = estimate.memory(shape, recipe, tokens, padded, saving, backend)
+            seconds = estimate.seconds(shape, work, batch // rows, saving, estimate.rate(card.name) or 100)
+            found.append(Choice(rows, saving, tokens, memory, seconds, sum(memory.values()) <= estimate.room(card.memory)))
+    return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))

@@ -1,0 +1,59 @@
+"""The estimate against what was measured on one H200 (Unsloth 2026.10.9, torch 2.11, NF4, LoRA rank 16, random weights)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hft import estimate, recipe_file
+from hft.shape import KNOWN, Shape
+
+LLAMA_8B, QWEN2_7B = KNOWN["llama-3.1-8b"], Shape(28, 3584, 18944, 3584, 512, 152064, False)
+# shape, recipe, largest micro-batch in tokens, padded, checkpointing, backend -> peak GiB that torch allocated
+MEASURED = [
+    (LLAMA_8B, "korquad_qlora", 9059, False, "offloaded", "unsloth", 7.551),
+    (LLAMA_8B, "korquad_qlora", 2575, False, "offloaded", "unsloth", 6.557),
+    (LLAMA_8B, "korquad_qlora", 8192, False, "offloaded", "unsloth", 7.480),
+    (LLAMA_8B, "korquad_qlora", 3972, True, "offloaded", "unsloth", 6.947),
+    (LLAMA_8B, "korquad_qlora", 32768, True, "offloaded", "unsloth", 13.6),
+    (LLAMA_8B, "korquad_qlora", 9000, False, "none", "unsloth", 39.1),  # its largest micro-batch is not known to the token
+    (LLAMA_8B, "korquad_qlora", 32768, True, "full", "plain", 21.3),
+    (QWEN2_7B, "medical_quickstart_1", 960, False, "offloaded", "unsloth", 6.29),
+]
+# tokens a step, micro-batches -> seconds a step (8B, offloaded)
+TIMED = [(6852, 1, 0.570), (6745, 1, 0.576), (6745, 4, 1.237), (6623, 4, 1.345), (32768, 4, 2.91)]
+
+
+@pytest.mark.parametrize(("shape", "name", "tokens", "padded", "checkpointing", "backend", "peak"), MEASURED)
+def test_memory_is_within_a_tenth_of_what_was_measured(shape, name, tokens, padded, checkpointing, backend, peak):
+    recipe = recipe_file.load(name, ("model.quantization=nf4",)).recipe
+    assert sum(estimate.memory(shape, recipe, tokens, padded, checkpointing, backend).values()) == pytest.approx(peak, rel=0.1)
+
+
+@pytest.mark.parametrize(("tokens", "micro_batches", "measured"), TIMED)
+def test_seconds_are_within_a_tenth_of_what_was_measured(tokens, micro_batches, measured):
+    assert estimate.seconds(LLAMA_8B, tokens, micro_batches, "offloaded", estimate.rate("NVIDIA H200")) == pytest.approx(measured, rel=0.1)
+
+
+def test_the_parts_of_an_adapter_on_8_billion_weights():
+    recipe = recipe_file.load("korquad_qlora").recipe
+    parts = estimate.memory(LLAMA_8B, recipe, 4096, False, "offloaded")
+    assert LLAMA_8B.adapter(16, recipe.lora.targets) == 41_943_040
+    assert parts["adapter"] == parts["gradients"] == 2 * parts["optimizer"] == 41_943_040 * 4 / 2**30
+    assert list(parts) == ["weights", "adapter", "gradients", "optimizer", "activations", "loss", "workspace"]
+    assert estimate.memory(LLAMA_8B, recipe_file.load("korquad_qlora", ("model.quantization=none",)).recipe, 1, False,
+                           "none")["weights"] == 8_030_261_248 * 2 / 2**30
+
+
+@given(tokens=st.integers(1, 200_000), rank=st.integers(1, 256), padded=st.booleans(), backend=st.sampled_from(["unsloth", "plain"]))
+def test_more_of_anything_takes_no_less(tokens, rank, padded, backend):
+    recipe = recipe_file.load("korquad_qlora", (f"lora.rank={rank}",)).recipe
+    sizes = {saving: sum(estimate.memory(LLAMA_8B, recipe, tokens, padded, saving, backend).values())
+             for saving in ("offloaded", "full", "none")}
+    assert sizes["offloaded"] <= sizes["full"] <= sizes["none"]
+    assert sizes["none"] <= sum(estimate.memory(LLAMA_8B, recipe, tokens + 1, padded, "none", backend).values())
+
+
+@pytest.mark.parametrize(("name", "tflops"), [("NVIDIA GeForce RTX 4090", 165.2), ("NVIDIA H100 80GB HBM3", 989.4),
+                                              ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA GeForce GTX 1080", None)])
+def test_cards_are_known_by_the_drivers_names(name, tflops):
+    assert estimate.rate(name) == tflops

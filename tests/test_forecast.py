@@ -1,0 +1,42 @@
+"""`hft plan --gpu`: the table of cards, as users call it."""
+
+import pytest
+
+
+def test_one_card_by_part(invoke):
+    done = invoke("plan", "korquad_qlora", "--gpu", "rtx5080", "--row-tokens", "482")
+    assert done.exit_code == 0, done.output
+    assert "8,030,261,248 weights, 482 tokens a row, 16 rows a step" in done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    assert ["rtx5080", "yes", "12.7", "of", "16", "4", "x", "4", "none", "3.50", "-"] in lines
+    assert ["weights", "5.31"] in lines
+
+
+def test_all_cards_and_what_would_fit(invoke):
+    done = invoke("plan", "korquad_qlora", "--gpu", "all", "--set", "model.quantization=none")
+    assert [line.split()[:2] for line in done.output.splitlines()[2:8]] == [
+        ["rtx4090", "yes"], ["rtx5080", "no"], ["rtx5090", "yes"], ["a100", "yes"], ["h100", "yes"], ["h200", "yes"]]
+    assert "rtx5080: --set model.quantization=nf4 would fit" in done.output
+    assert "it changes the result" in done.output
+
+
+def test_a_model_too_large_for_a_card(invoke):
+    done = invoke("plan", "medical_2", "--gpu", "rtx5080")
+    assert "rtx5080: the weights alone take 17.9 GiB; take a smaller model or a larger card" in done.output
+
+
+def test_the_whole_time_where_the_steps_are_known(invoke):
+    done = invoke("plan", "quickstart", "--gpu", "rtx4090")
+    assert "80 steps" in done.output
+    assert done.output.splitlines()[2].endswith(" s")
+
+
+@pytest.mark.parametrize(("words", "said", "code"), [
+    (("quickstart", "--gpu", "gtx1080"), "no card 'gtx1080' is known", 1),
+    (("grpo_quickstart", "--gpu", "all"), "no estimate for recipe grpo_quickstart: its method is not sft", 1),
+    (("quickstart", "--gpu", "all", "--set", "lora=null"), "it trains all weights", 1),
+    (("quickstart", "--gpu", "all", "--set", "model.name=someone/unheard-of"), "the shape of someone/unheard-of is not known", 1),
+    (("quickstart", "--row-tokens", "9"), "add --gpu all", 2)])
+def test_what_has_no_estimate_says_why(shell, words, said, code):
+    done = shell("plan", *words)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
