@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hft import machine, micro_batches, shape
@@ -110,6 +110,21 @@ def by_rule(recipe: Recipe, device: str, backend: str, budget: int) -> tuple[int
     rows = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * longest <= budget))
     saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
     return rows, saved, f"{rows} x {longest} tokens within {budget}"
+
+
+def safer(plan: Plan) -> Plan:
+    """The next plan that takes less memory: more is computed again, else fewer rows at once; the step stays the recipe's.
+
+    Raises HftError when there is none.
+    """
+    if plan.checkpointing == "none":
+        return replace(plan, checkpointing="offloaded" if plan.backend == "unsloth" and plan.device == "cuda" else "full")
+    if plan.rows_per_device == 1:
+        raise HftError("the GPU's memory is too small for one row at a time",
+                       "close what else uses the GPU (nvidia-smi), or see what would fit: hft plan NAME --gpu all")
+    batch = plan.rows_per_device * plan.accumulation
+    rows = max(n for n in range(1, plan.rows_per_device) if batch % n == 0)
+    return replace(plan, rows_per_device=rows, accumulation=batch // rows)
 
 
 def kept(path: Path, wanted: dict) -> dict:

@@ -11,6 +11,7 @@ from hft import asking, curve, evaluate, export, files, libraries, lora, methods
 from hft import log as logging
 from hft import plan as plans
 from hft.log import say
+from hft.methods.training import OutOfMemory
 from hft.plan import Plan
 from hft.recipe_file import Loaded
 
@@ -57,7 +58,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         clock.lap("load")
         asking.ask(run, opened, "base")
         clock.lap("evaluate_base")
-        training = fit(run, opened, max_steps)
+        opened, training = fit_the_card(run, opened, max_steps)
         clock.lap("train")
         after = "adapter" if loaded.recipe.lora else "model"
         asking.ask(run, opened, after)
@@ -66,7 +67,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
             answers = evaluate.kept(run)
             say(evaluate.table({name: evaluate.summary(records) for name, records in answers.items()
                                 if name.removesuffix(asking.BARE) in ("base", after)}))
-        hashes = passport.write(run, loaded, plan, data_facts, training, clock.seconds)
+        hashes = passport.write(run, loaded, opened.plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
         say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}")
@@ -136,6 +137,26 @@ def open_model(loaded: Loaded, plan: Plan, prepared: rows.Prepared | None, run: 
             if begun := run and stages.adapter(run):
                 lora.load(model, begun)
     return Opened(loaded, plan, backend, model, tokenizer, prepared)
+
+
+def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Opened, dict]:
+    """Train; where the card is too small for the plan, go on from the last step by the next safer one.
+
+    Returns the model as it is then, and what the passport keeps of training.
+    """
+    tried = []
+    while True:
+        try:
+            return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
+        except OutOfMemory:
+            plan = plans.safer(opened.plan)
+        tried.append(opened.plan.describe())
+        say(f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ...")
+        loaded, prepared = opened.loaded, opened.prepared
+        del opened
+        free_memory()
+        files.write_json(run / "plan.json", plan.as_dict())
+        opened = open_model(loaded, plan, prepared, run)
 
 
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:

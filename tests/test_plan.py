@@ -86,3 +86,19 @@ def test_a_word_in_the_environment_is_refused(monkeypatch, recipe):
     monkeypatch.setenv("HFT_SAVE_EVERY", "often")
     with pytest.raises(HftError, match="HFT_SAVE_EVERY: 'often' is not a whole number"):
         plan.make(recipe)
+
+
+@pytest.mark.parametrize(("card", "start", "after"), [
+    ("h100", (16, "none"), (16, "offloaded")), ("h100", (16, "offloaded"), (8, "offloaded")), ("none", (16, "none"), (16, "full")),
+    ("none", (2, "full"), (1, "full"))])
+def test_the_next_safer_plan_keeps_the_step(monkeypatch, recipe, card, start, after):
+    pretend(monkeypatch, card)
+    made = plan.safer(plan.make(recipe, rows_per_device=start[0], checkpointing=start[1]))
+    assert (made.rows_per_device, made.checkpointing) == after
+    assert made.rows_per_device * made.accumulation == 16
+
+
+def test_below_one_row_there_is_no_safer_plan(monkeypatch, recipe):
+    pretend(monkeypatch, "h100")
+    with pytest.raises(HftError, match="too small for one row at a time"):
+        plan.safer(plan.make(recipe, rows_per_device=1, checkpointing="offloaded"))

@@ -70,10 +70,14 @@ def trackers() -> list[str] | str:
     return wanted
 
 
+class OutOfMemory(Exception):
+    """The plan was too large for the card; every step before is in a checkpoint."""
+
+
 def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: Path) -> dict:
     """Train from the newest whole checkpoint in `run` to the end, or to where `seen` stops; returns what the passport keeps.
 
-    Raises KeyboardInterrupt after a Ctrl-C, once a checkpoint is saved.
+    Raises KeyboardInterrupt after a Ctrl-C and OutOfMemory where the card is too small, once a checkpoint is saved.
     """
     from transformers.trainer_callback import PrinterCallback
 
@@ -85,17 +89,42 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
             lora.load(trainer.model, begun)
     newest = checkpoints.newest(run / "checkpoints")
     done = int(newest.name.rpartition("-")[2]) if newest else 0
+    full = False
     with seen:
         if done < seen.last:
-            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+            try:
+                trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+            except RuntimeError as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                full = True
         else:  # the Trainer would make one more step before it stops
             trainer._load_from_checkpoint(str(newest))
             trainer.state.global_step = done
             seen.go_on(done)
+    if full:  # out of the except block, whose error holds on to the step's tensors
+        save_last_step(trainer, run, done)
+        raise OutOfMemory
     if seen.interrupted:
         raise KeyboardInterrupt
     return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
             "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+
+
+def is_out_of_memory(problem: RuntimeError) -> bool:
+    """True for what torch, cuBLAS and CUDA say when a card is full."""
+    import torch
+
+    return isinstance(problem, torch.OutOfMemoryError) or any(word in str(problem) for word in ("out of memory", "ALLOC_FAILED"))
+
+
+def save_last_step(trainer, run: Path, done: int) -> None:
+    """Keep what was trained since checkpoint `done`; a step that failed half-way has changed no weight yet."""
+    trainer.model.zero_grad(set_to_none=True)
+    step = trainer.state.global_step
+    if step > done:
+        trainer._save_checkpoint(trainer.model, trial=None)
+        checkpoints.seal(run / "checkpoints" / f"checkpoint-{step}")
 
 
 def plain_value(value, run: Path):
