@@ -36,7 +36,14 @@ export HFT_DATA := $(or $(DATA),$(HFT_DATA),data)
 ifdef RECIPES
 export HFT_RECIPES := $(RECIPES):$(CURDIR)/recipes
 endif
-# For Docker: IMAGE=name of an image of your own, GPUS=0,1, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
+# GPUS=all or GPUS=0,1: these GPUs share the steps of one training; without it the first one trains.
+ifdef GPUS
+export HFT_PROCESSES ?= all
+ifneq ($(GPUS),all)
+export CUDA_VISIBLE_DEVICES ?= $(GPUS)
+endif
+endif
+# For Docker: IMAGE=name of an image of your own, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
 export IMAGE GPUS CACHE BASE_IMAGE LLAMA_CPP
 ifeq ($(LOCK),cuda)
 # xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+CALLERS_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # before hft keeps to one of them
+
 
 class Gpu(NamedTuple):
     name: str
@@ -32,6 +34,11 @@ def cores() -> int:
         if allowed != "max":
             usable = min(usable, max(1, int(allowed) // int(period)))
     return usable
+
+
+def visible() -> list[str]:
+    """The GPUs that this process may use: what CUDA_VISIBLE_DEVICES named when it began, else all."""
+    return CALLERS_GPUS.split(",") if CALLERS_GPUS else [str(number) for number in range(len(look().gpus))]
 
 
 @functools.cache

@@ -31,7 +31,8 @@ def largest(lengths: list[int], rows: int, padded: bool) -> int:
     return max(len(one) * max(one) if padded else sum(one) for one in cut)
 
 
-def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None) -> list[Choice]:
+def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
+            processes: int = 1) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
@@ -40,11 +41,11 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     lengths = lengths or [recipe.model.max_tokens] * batch
     mean = sum(lengths) / len(lengths) * batch
     found = []
-    for rows in (n for n in range(1, batch + 1) if batch % n == 0):
+    for rows in (n for n in range(1, batch // processes + 1) if batch // processes % n == 0):
         tokens = largest(lengths, rows, padded)
         work = mean if not padded else tokens * batch / rows
         for saving in SAVING[backend]:
             memory = estimate.memory(shape, recipe, tokens, padded, saving, backend)
-            seconds = estimate.seconds(shape, work, batch // rows, saving, estimate.rate(card.name) or 100)
+            seconds = estimate.seconds(shape, work / processes, batch // rows // processes, saving, estimate.rate(card.name) or 100)
             found.append(Choice(rows, saving, tokens, memory, seconds, sum(memory.values()) <= estimate.room(card.memory)))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))

@@ -32,6 +32,7 @@ def machine_choices(command):
         click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
         click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
         click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
+        click.option("--processes", metavar="N|all", help="Training processes, each with its own GPU. [environment: HFT_PROCESSES]"),
         click.option("--padding-free/--padded", default=None,
                      help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]"),
         click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
@@ -45,8 +46,8 @@ def machine_choices(command):
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "rows_per_device", "padding_free", "checkpointing", "precision", "generator", "vllm_memory",
-                 "deterministic", "save_every")
+        names = ("backend", "device", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generator",
+                 "vllm_memory", "deterministic", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

@@ -20,7 +20,8 @@ class Plan:
     backend: str  # unsloth, or plain: transformers + PEFT + bitsandbytes
     device: str
     rows_per_device: int  # rows in one forward pass
-    accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation = the recipe's batch_size
+    processes: int  # training processes, each with its own GPU: torchrun's workers when there are several
+    accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation x processes = the recipe's batch_size
     padding_free: bool  # the rows of one forward pass stand end to end instead of padded; attention stays within each row
     checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
     precision: str  # of the forward pass: bf16 or fp32
@@ -33,8 +34,9 @@ class Plan:
     why: dict[str, str]  # the reason for each choice
 
     def describe(self) -> str:
-        return (f"{self.backend} on {self.device}, {self.rows_per_device} rows x {self.accumulation} = "
-                f"{self.rows_per_device * self.accumulation} a step{', unpadded' * self.padding_free}, {self.precision}, "
+        times = f"{self.accumulation} x {self.processes} processes" if self.processes > 1 else str(self.accumulation)
+        return (f"{self.backend} on {self.device}, {self.rows_per_device} rows x {times} = "
+                f"{self.rows_per_device * self.accumulation * self.processes} a step{', unpadded' * self.padding_free}, {self.precision}, "
                 f"checkpointing {self.checkpointing}")
 
     def as_dict(self) -> dict:
@@ -69,18 +71,19 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     usual = ((True, "nothing is computed for padding") if (device, backend, recipe.method) == ("cuda", "unsloth", "sft") else
              (False, "pays with method: sft and the unsloth backend on a GPU, whose attention skips what lies between rows"))
     padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
+    processes = how_many(choice, recipe, device)
+    share = recipe.train.batch_size // processes  # rows of a step that each process trains
     budget = int(256 * memory) if device == "cuda" else 4096
-    fits, saved, reason = by_rule(recipe, device, backend, budget)
+    fits, saved, reason = by_rule(recipe, share, device, backend, budget)
     if device == "cuda" and recipe.method == "sft" and recipe.lora and (known := shape.of(recipe)):
-        best = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths)[0]
+        best = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths, processes)[0]
         fits, saved = best.rows, best.checkpointing
         reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once" if best.fits else
                   f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
     rows = choice.of("rows_per_device", fits, reason)
-    if rows < 1 or recipe.train.batch_size % rows:
-        divisors = [n for n in range(1, recipe.train.batch_size + 1) if recipe.train.batch_size % n == 0]
-        raise HftError(f"{rows} rows per device do not divide the recipe's batch_size {recipe.train.batch_size}",
-                       f"choose one of: {', '.join(map(str, divisors))}")
+    if rows < 1 or share % rows:
+        whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
+        raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
     checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
@@ -90,23 +93,48 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     generator = choice.of("generator", *usual, ("transformers", "vllm"))
     if generator == "vllm" and not (has_vllm and backend == "unsloth"):
         raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
-    share = choice.of("vllm_memory", 50, "half of the card, in percent; the other half trains") if generator == "vllm" else None
+    percent = choice.of("vllm_memory", 50, "half of the card, in percent; the other half trains") if generator == "vllm" else None
     steps = total_steps or recipe.train.steps or 100
     return Plan(
-        backend=backend, device=device, rows_per_device=rows, accumulation=recipe.train.batch_size // rows,
+        backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
         padding_free=padding_free, checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
-        generator=generator, vllm_memory=share and share / 100, deterministic=deterministic, why=choice.why,
+        generator=generator, vllm_memory=percent and percent / 100, deterministic=deterministic, why=choice.why,
     )
 
 
-def by_rule(recipe: Recipe, device: str, backend: str, budget: int) -> tuple[int, str, str]:
-    """(rows, checkpointing, reason) where there is no estimate: the most rows whose longest lengths stay within `budget` tokens.
+def how_many(choice: "Choices", recipe: Recipe, device: str) -> int:
+    """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly.
+
+    Raises HftError where that number cannot share it.
+    """
+    wanted = choice.of("processes", "1", "more GPUs share a step with --processes all")
+    gpus, batch = len(machine.visible()) if device == "cuda" else None, recipe.train.batch_size
+    if wanted == "all":
+        return max(n for n in divisors(batch) if n <= (gpus or 1)) if recipe.method == "sft" else 1
+    count = int(wanted) if str(wanted).isdigit() else 0
+    if count < 1 or (gpus and count > gpus):
+        raise HftError(f"{choice.why['processes']}: '{wanted}' is not a number of processes for {gpus or 'no'} GPUs",
+                       "for example --processes all")
+    if count > 1 and recipe.method != "sft":
+        raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes")
+    if batch % count:
+        raise HftError(f"{count} processes do not divide the recipe's batch_size {batch}",
+                       f"choose one of: {', '.join(map(str, divisors(batch)))}")
+    return count
+
+
+def divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def by_rule(recipe: Recipe, batch: int, device: str, backend: str, budget: int) -> tuple[int, str, str]:
+    """(rows, checkpointing, reason) where there is no estimate: the most of a step's `batch` rows that stay within `budget` tokens.
 
     256 tokens a GiB of a card: an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens on an H200.
     """
-    batch, longest = recipe.train.batch_size, recipe.model.max_tokens
+    longest = recipe.model.max_tokens
     rows = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * longest <= budget))
     saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
     return rows, saved, f"{rows} x {longest} tokens within {budget}"
@@ -130,8 +158,8 @@ def safer(plan: Plan) -> Plan:
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
-             "generator", "deterministic")
+    names = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows",
+             "save_every", "generator", "deterministic")
     return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
 
 

@@ -4,10 +4,10 @@ import importlib
 import os
 import shutil
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from hft import asking, curve, evaluate, export, files, libraries, lora, methods, models, passport, rows, runs, stages
+from hft import asking, curve, evaluate, export, files, libraries, lora, machine, methods, models, passport, processes, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
 from hft.log import say
@@ -16,8 +16,9 @@ from hft.plan import Plan
 from hft.recipe_file import Loaded
 
 
-class Opened(NamedTuple):
-    """A model at work: what the commands after training need."""
+@dataclass
+class Opened:
+    """A model at work: what the commands after training need. `model` is None while its memory is wanted for something else."""
 
     loaded: Loaded
     plan: Plan
@@ -116,7 +117,8 @@ def prepare(loaded: Loaded, plan: Plan, given: rows.Read) -> rows.Prepared:
 
 def get_ready(plan: Plan) -> None:
     """Load the backend's libraries, in the order that they need."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0" if plan.device == "cuda" else "")  # one GPU, or none, before torch looks
+    if "LOCAL_RANK" not in os.environ:  # one GPU, or none, before torch looks; a worker has its own
+        os.environ["CUDA_VISIBLE_DEVICES"] = machine.visible()[0] if plan.device == "cuda" else ""
     if plan.backend == "unsloth":
         with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
@@ -147,22 +149,40 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
     tried = []
     while True:
         try:
-            return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
+            if opened.plan.processes == 1:
+                return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
+            opened.model = None  # its GPU is the first worker's
+            free_memory()
+            training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps)
+            return with_weights(run, opened), {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
         tried.append(opened.plan.describe())
         say(f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ...")
-        loaded, prepared = opened.loaded, opened.prepared
-        del opened
+        opened.model = None
         free_memory()
         files.write_json(run / "plan.json", plan.as_dict())
-        opened = open_model(loaded, plan, prepared, run)
+        opened = open_model(opened.loaded, plan, opened.prepared, run)
+
+
+def with_weights(run: Path, opened: Opened) -> Opened:
+    """The model with the weights that other processes have trained."""
+    loaded = opened.loaded
+    if not loaded.recipe.lora:
+        model = export.at(loaded.recipe.model, run / "model", "none")
+        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": model}))
+    again = open_model(loaded, opened.plan, opened.prepared)
+    if loaded.recipe.lora:
+        lora.load(again.model, run / "adapter")
+    return replace(again, loaded=opened.loaded)
 
 
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
     recipe = opened.loaded.recipe
     training = methods.of(recipe).train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
+    if os.environ.get("RANK", "0") != "0":
+        return training  # the first process writes
     name = "adapter" if recipe.lora else "model"
     with files.new_folder(run / name) as draft:
         opened.model.save_pretrained(draft)

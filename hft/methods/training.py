@@ -44,7 +44,7 @@ def plan_arguments(plan: Plan) -> dict:
         per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
         gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
         bf16=plan.precision == "bf16", fp16=False, tf32=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
-        dataloader_pin_memory=plan.device == "cuda",
+        dataloader_pin_memory=plan.device == "cuda", ddp_find_unused_parameters=False,
     )
 
 
@@ -79,10 +79,13 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
 
     Raises KeyboardInterrupt after a Ctrl-C and OutOfMemory where the card is too small, once a checkpoint is saved.
     """
+    import torch
     from transformers.trainer_callback import PrinterCallback
 
     values, origins = arguments
     trainer.remove_callback(PrinterCallback)  # it prints every log record
+    if trainer.args.device.type == "cpu":  # with several processes accelerate says cpu:0, which torch.load does not know
+        trainer.args.__dict__["_setup_devices"] = torch.device("cpu")
     if recipe.lora:
         lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
         if begun := stages.adapter(run):

@@ -1,12 +1,14 @@
 """What is seen and kept while a trainer runs: progress, metrics.jsonl, sealed checkpoints, Ctrl-C."""
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
 
 from hft import checkpoints, curve, files, log, progress
 
+STOP = "stop"  # a file in the run folder that asks several training processes to stop together
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
 
 
@@ -31,7 +33,10 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
 
     A function, because transformers is to be imported here and not with hft.
     """
+    import torch.distributed as dist
     from transformers import TrainerCallback
+
+    several, first = int(os.environ.get("WORLD_SIZE", "1")) > 1, os.environ.get("RANK", "0") == "0"
 
     class Watcher(TrainerCallback):
         interrupted = False
@@ -45,6 +50,9 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
         def __enter__(self):
             self.bar = progress.bar("training (steps)", self.last)
             self.shown = self.bar.__enter__()
+            if several:  # the process that started them asks for a stop by a file
+                self.before = {}
+                return self
             try:
                 self.before = {one: signal.signal(one, self.interrupt) for one in STOPS}
             except ValueError:  # not in the main thread, as under some test runners
@@ -71,7 +79,8 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             rows = [json.loads(line) for line in kept if line.endswith("}")]
             rows = [row for row in rows if row["step"] <= step]
             self.losses = [row["loss"] for row in rows]
-            files.write_jsonl(self.path, rows)
+            if first:
+                files.write_jsonl(self.path, rows)
             if step:
                 print(f"Going on after step {step} of {len(tokens)}.", flush=True)
 
@@ -80,12 +89,22 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
 
         def on_step_end(self, args, state, control, **others):
             self.seconds.append(time.monotonic() - self.start)
+            if several:
+                self.agree()
             if state.global_step >= self.last or self.interrupted:
                 control.should_save = True
                 control.should_training_stop = True
 
+        def agree(self):
+            """Stop in the same step as the other processes: when the file is there, as the first process sees it."""
+            import torch
+
+            asked = torch.tensor([float((run / STOP).exists())], device="cuda" if torch.cuda.is_available() else "cpu")
+            dist.broadcast(asked, 0)
+            self.interrupted = bool(asked.item())
+
         def on_log(self, args, state, control, logs=None, **others):
-            if "loss" not in logs:
+            if "loss" not in logs or not first:
                 return
             seconds = self.seconds[-1]
             seen = tokens[state.global_step - 1] or round(logs.get("num_tokens", 0) - self.tokens)
@@ -112,7 +131,10 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
                     log.say(f"Warning, step {row['step']}: {said}")
 
         def on_save(self, args, state, control, **others):
-            checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            if several:
+                dist.barrier()  # each process writes the state of its own random numbers
+            if first:
+                checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
         def summary(self) -> dict:
             """Losses, and the seconds of this process's own steps."""

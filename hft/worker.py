@@ -1,0 +1,57 @@
+"""One of several training processes, as torchrun starts it: `python -m hft.worker RUN [MAX_STEPS]`. The first one writes."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+from hft import files, libraries, processes, rows, stages
+from hft import log as logging
+from hft.methods.training import OutOfMemory
+from hft.plan import Plan
+
+
+def main(run: Path, max_steps: int | None) -> int:
+    """Train this process's share; returns the exit code."""
+    rank, gpus = int(os.environ["RANK"]), os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(os.environ["LOCAL_RANK"]) % len(gpus)]
+    os.environ["LOCAL_RANK"] = "0"  # of the one GPU that this process sees
+    try:
+        with contextlib.nullcontext() if rank == 0 else contextlib.redirect_stdout(io.StringIO()):
+            facts = train(run, max_steps)
+    except OutOfMemory:
+        return failed(run, rank, "memory")
+    except KeyboardInterrupt:
+        return failed(run, rank, "stopped")
+    except Exception as problem:
+        import traceback
+
+        traceback.print_exc()
+        return failed(run, rank, "error", f"{type(problem).__name__}: {problem}")
+    if rank == 0:
+        files.write_json(run / processes.DONE, facts)
+    return 0
+
+
+def train(run: Path, max_steps: int | None) -> dict:
+    from hft import run as pipeline
+
+    libraries.quiet()
+    loaded = stages.of_recipe(run)
+    plan = Plan(**json.loads((run / "plan.json").read_text(encoding="utf-8")))
+    with logging.to(run / "log.txt"):
+        prepared = pipeline.prepare(loaded, plan, rows.read(loaded))
+        return pipeline.fit(run, pipeline.open_model(loaded, plan, prepared, run), max_steps)
+
+
+def failed(run: Path, rank: int, kind: str, said: str = "") -> int:
+    """Leave the reason for the process that waits, unless another worker was first: its failure made the others fail."""
+    with contextlib.suppress(FileExistsError), (run / processes.FAILED).open("x", encoding="utf-8") as out:
+        json.dump({"rank": rank, "kind": kind, "said": said}, out)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))

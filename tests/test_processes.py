@@ -1,0 +1,120 @@
+"""Several training processes: what is refused, and real ones on the CPU (gloo) that are stopped, killed and go on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from hft import machine, plan, processes, recipe_file
+from hft.errors import HftError
+from hft.machine import Gpu, Machine
+
+SETTINGS = ("train.batch_size=4", "train.steps=5", "data.train.sample=40", "evaluate.rows=1", "evaluate.max_new_tokens=1",
+            "export.formats=[]")
+WORDS = ["train", "quickstart", "--save-every", "1", *(word for one in SETTINGS for word in ("--set", one))]
+
+
+def with_gpus(monkeypatch, count):
+    monkeypatch.setattr(machine, "CALLERS_GPUS", None)
+    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu("NVIDIA H100", 79.6, "580.1", "9.0")] * count, 8, 64.0, "a CPU", True))
+
+
+@pytest.mark.parametrize(("gpus", "wanted", "made"), [(4, "all", 4), (3, "all", 2), (4, "2", 2), (1, "all", 1),
+                                                        (0, "all", 1), (0, "2", 2)])
+def test_a_plan_shares_the_step(monkeypatch, gpus, wanted, made):
+    with_gpus(monkeypatch, gpus)
+    found = plan.make(recipe_file.load("korquad_qlora").recipe, processes=wanted)
+    assert (found.processes, found.processes * found.accumulation * found.rows_per_device) == (made, 16)
+
+
+@pytest.mark.parametrize(("recipe", "choices", "said"), [
+    ("korquad_qlora", {"processes": "3"}, "3 processes do not divide the recipe's batch_size 16\n  Fix: choose one of: 1, 2, 4, 8, 16"),
+    ("korquad_qlora", {"processes": "8"}, "--processes: '8' is not a number of processes for 4 GPUs"),
+    ("korquad_qlora", {"processes": "some"}, "--processes: 'some' is not a number of processes for 4 GPUs"),
+    ("grpo_quickstart", {"processes": "2"}, "method: grpo trains on one GPU"),
+    ("korquad_qlora", {"processes": "2", "rows_per_device": 16},
+     "16 rows per device do not divide the recipe's batch_size 16 among 2 processes\n  Fix: choose one of: 1, 2, 4, 8")])
+def test_what_cannot_be_shared_is_refused(monkeypatch, recipe, choices, said):
+    with_gpus(monkeypatch, 4)
+    with pytest.raises(HftError, match="^" + re.escape(said)):
+        plan.make(recipe_file.load(recipe).recipe, **choices)
+
+
+def test_workers_get_their_share_of_cores_and_all_visible_gpus(monkeypatch):
+    with_gpus(monkeypatch, 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(machine, "cores", lambda: 9)
+    assert [processes.environment(4, "cuda")[name] for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")] == ["2", "0,1,2,3"]
+    monkeypatch.setattr(machine, "CALLERS_GPUS", "2,3")
+    assert processes.environment(2, "cuda")["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert processes.environment(2, "cpu")["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def hft(folder, *options):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"}
+    return subprocess.Popen([sys.executable, "-m", "hft", *WORDS, *options], cwd=folder, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, env={**environment, "PYTHONPATH": str(ROOT)})
+
+
+def until_step(folder, step, process):
+    """Wait for a sealed checkpoint; fails when the process ends before."""
+    while not list(folder.glob(f"runs/quickstart/2*/checkpoints/checkpoint-{step}/sealed.json")):
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.1)
+
+
+def result(folder):
+    [run] = (folder / "runs" / "quickstart").glob("2*")
+    losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return json.loads((run / "passport.json").read_text()), losses
+
+
+def workers(folder):
+    """The process ids of a run's workers."""
+    found = subprocess.run(["pgrep", "--full", "python.* -m hft.worker"], capture_output=True, text=True).stdout.split()
+    mine = [pid for pid in found if Path(f"/proc/{pid}/cwd").resolve() == folder]
+    return [int(pid) for pid in mine if b"torch.distributed.run" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+def test_two_processes_stopped_killed_and_resumed_give_the_curve_of_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    alone = hft(one)
+    said, _ = alone.communicate(timeout=400)
+    assert alone.returncode == 0, said
+    both = ("--processes", "2", "--resume")
+
+    stopped = hft(two, "--processes", "2")
+    until_step(two, 1, stopped)
+    stopped.send_signal(signal.SIGINT)
+    said, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, said
+    assert "Stopped; nothing is lost." in said
+
+    killed = hft(two, *both)
+    until_step(two, 3, killed)
+    [*_, last] = workers(two)
+    os.kill(last, signal.SIGKILL)
+    said, _ = killed.communicate(timeout=120)
+    assert killed.returncode == 1, said
+    assert "Error: " in said
+    assert "Traceback" not in said
+    assert "go on" in said
+
+    resumed = hft(two, *both)
+    said, _ = resumed.communicate(timeout=400)
+    assert resumed.returncode == 0, said
+    (single, reference), (double, losses) = result(one), result(two)
+    assert double["plan"]["processes"] == 2
+    assert double["data"]["tokens_in_order"] == single["data"]["tokens_in_order"]
+    assert losses == pytest.approx(reference, abs=2e-5)
+    assert double["training"]["steps"] == 5
