@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hft import evaluate, hooks, judges, prompts, reasoning
 from hft.generation import Sampling
+from hft.recipe import Recipe
 from hft.recipe_file import Loaded
 from hft.rows import Sample
 
@@ -15,6 +16,8 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
 
     A reasoning recipe may want them asked without its instruction too, and several answers drawn to each.
     """
+    if asked(run, opened.loaded.recipe, column) and not again:
+        return
     told = opened.loaded.recipe.evaluate
     cells = {column: opened.prepared.evaluate}
     if told.reasoning and told.reasoning.bare:
@@ -33,6 +36,12 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
             flat = answer(f"drawing from {name} (answers)", [one for one in ids for _ in range(times)], how)
             drawn = [flat[i:i + times] for i in range(0, len(flat), times)]
         evaluate.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
+
+
+def asked(run: Path, recipe: Recipe, column: str) -> bool:
+    """True when a column's answers are all there, as in a run that goes on."""
+    names = [column, column + BARE] if recipe.evaluate.reasoning and recipe.evaluate.reasoning.bare else [column]
+    return all((run / "answers" / f"{name}.jsonl").exists() for name in names)
 
 
 def bare(samples: list[Sample], loaded: Loaded, tokenizer) -> list[Sample]:

@@ -30,6 +30,7 @@ class Plan:
     save_every: int  # optimizer steps between checkpoints
     generator: str  # what writes completions (grpo) and answers: transformers, or vllm beside the model on the same GPU
     vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
+    expected_gib: float | None  # peak of GPU memory by the estimate, where there is one; the passport has the measured one beside it
     deterministic: bool  # bit-identical on one kind of GPU and image; a CPU is so anyway
     why: dict[str, str]  # the reason for each choice
 
@@ -75,8 +76,10 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     budget = int(256 * memory) if device == "cuda" else 4096
     fits, saved, reason = by_rule(recipe, share, device, backend, budget)
+    estimated = []
     if device == "cuda" and recipe.method == "sft" and recipe.lora and (known := shape.of(recipe)):
-        best = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths, processes)[0]
+        estimated = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths, processes)
+        best = estimated[0]
         fits, saved = best.rows, best.checkpointing
         reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once" if best.fits else
                   f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
@@ -85,6 +88,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
         raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
     checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
+    expected = next((one.gib for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     has_vllm = recipe.method == "grpo" and device == "cuda" and importlib.util.find_spec("vllm") is not None
@@ -101,6 +105,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         generator=generator, vllm_memory=percent and percent / 100, deterministic=deterministic, why=choice.why,
+        expected_gib=expected and round(expected, 2),
     )
 
 
@@ -146,13 +151,14 @@ def safer(plan: Plan) -> Plan:
     Raises HftError when there is none.
     """
     if plan.checkpointing == "none":
-        return replace(plan, checkpointing="offloaded" if plan.backend == "unsloth" and plan.device == "cuda" else "full")
+        kept = "offloaded" if plan.backend == "unsloth" and plan.device == "cuda" else "full"
+        return replace(plan, checkpointing=kept, expected_gib=None)
     if plan.rows_per_device == 1:
         raise HftError("the GPU's memory is too small for one row at a time",
                        "close what else uses the GPU (nvidia-smi), or see what would fit: hft plan NAME --gpu all")
     batch = plan.rows_per_device * plan.accumulation
     rows = max(n for n in range(1, plan.rows_per_device) if batch % n == 0)
-    return replace(plan, rows_per_device=rows, accumulation=batch // rows)
+    return replace(plan, rows_per_device=rows, accumulation=batch // rows, expected_gib=None)
 
 
 def kept(path: Path, wanted: dict) -> dict:

@@ -51,7 +51,10 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         prepared = prepare(loaded, plan, given)
         plan = plans.make(loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices)
         say(f"Plan: {plan.describe()}. Loading the model (about half a minute on a CPU) ...")
-        opened = open_model(loaded, plan, prepared, run)
+        if plan.processes > 1 and (not prepared.evaluate or asking.asked(run, loaded.recipe, "base")):
+            opened = Opened(loaded, plan, None, None, None, prepared)  # the workers load the model: here it has nothing to answer
+        else:
+            opened = open_model(loaded, plan, prepared, run)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(prepared))
         data_facts = passport.same_data(run, loaded, opened.prepared)
@@ -154,7 +157,7 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
             opened.model = None  # its GPU is the first worker's
             free_memory()
             training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps)
-            return with_weights(run, opened), {**training, "out_of_memory": tried}
+            return with_weights(run, opened) if opened.prepared.evaluate else opened, {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
         tried.append(opened.plan.describe())
@@ -162,7 +165,7 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
         opened.model = None
         free_memory()
         files.write_json(run / "plan.json", plan.as_dict())
-        opened = open_model(opened.loaded, plan, opened.prepared, run)
+        opened = open_model(opened.loaded, plan, opened.prepared, run) if plan.processes == 1 else replace(opened, plan=plan)
 
 
 def with_weights(run: Path, opened: Opened) -> Opened:

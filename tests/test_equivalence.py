@@ -11,10 +11,10 @@ pytestmark = pytest.mark.slow
 SETTINGS = ("train.batch_size=16", "train.steps=2", "data.train.sample=64", "evaluate.rows=1", "evaluate.max_new_tokens=1",
             "export.formats=[]")
 PLANS = {"16 x 1": ("--rows-per-device", "16"), "4 x 4": ("--rows-per-device", "4"), "1 x 16": ("--rows-per-device", "1"),
-         "joined": ("--rows-per-device", "16", "--padding-free"), "joined 4 x 4": ("--rows-per-device", "4", "--padding-free"),
+         "joined": ("--rows-per-device", "8", "--padding-free"),
          "checkpointed": ("--rows-per-device", "8", "--checkpointing", "full"),
          "2 processes": ("--rows-per-device", "4", "--processes", "2"), "full": ("--rows-per-device", "16")}
-FEWER = ("16 x 1", "4 x 4", "joined", "full")  # with unsloth, to save minutes
+FEWER = ("16 x 1", "joined")  # with unsloth, to save minutes
 TOLERANCE = 2e-5  # in the loss, about 3: sums in another order
 # All plans in one process, which loads the libraries once. In the run named "full", memory ends in the second step.
 SCRIPT = """
@@ -60,7 +60,7 @@ def test_the_same_rows_meet_in_every_step(runs):
 def test_the_plans_are_what_was_asked_for(runs):
     plans = {name: passport["plan"] for name, (passport, _) in runs.items()}
     asked = {"16 x 1": (16, 1, False, "none"), "4 x 4": (4, 4, False, "none"), "1 x 16": (1, 16, False, "none"),
-             "joined": (16, 1, True, "none"), "joined 4 x 4": (4, 4, True, "none"), "checkpointed": (8, 2, False, "full"),
+             "joined": (8, 2, True, "none"), "checkpointed": (8, 2, False, "full"),
              "2 processes": (4, 2, False, "none"), "full": (16, 1, False, "full")}
     assert {name: (one["rows_per_device"], one["accumulation"], one["padding_free"], one["checkpointing"])
             for name, one in plans.items()} == {name: asked[name] for name in plans}
@@ -75,6 +75,8 @@ def test_all_plans_give_one_curve(runs):
 
 
 def test_a_step_that_ran_out_of_memory_is_made_again_by_a_safer_plan(runs):
+    if "full" not in runs:
+        pytest.skip("tried with the plain backend")
     passport, _ = runs["full"]
     [tried] = passport["training"]["out_of_memory"]
     assert "16 rows x 1 = 16 a step, fp32, checkpointing none" in tried

@@ -114,6 +114,29 @@ def test_the_8b_shape_trains(runs, llama_8b, backend):
     assert passport["training"]["peak_gib"] < 141
 
 
+@pytest.mark.parametrize(("rank", "rows", "checkpointing"), [(16, 16, "none"), (16, 4, "none"), (64, 16, "offloaded"),
+                                                             (16, 2, "offloaded")])
+def test_memory_is_as_estimated(runs, llama_8b, rank, rows, checkpointing):
+    """The 8B shape; the passport holds both figures."""
+    passport, _ = train(runs, "--set", f"model.name={llama_8b}", "--set", f"lora.rank={rank}", "--max-steps", "4", "--rows-per-device",
+                        str(rows), "--checkpointing", checkpointing)
+    print("expected", passport["plan"]["expected_gib"], "measured", passport["training"]["peak_gib"])
+    assert passport["training"]["peak_gib"] == pytest.approx(passport["plan"]["expected_gib"], rel=0.1)
+
+
+def test_two_gpus_share_the_steps(runs, llama_8b):
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        pytest.skip("one GPU")
+    same = ("--set", f"model.name={llama_8b}", "--max-steps", "10")
+    (one, reference), (two, losses) = train(runs, *same), train(runs, *same, "--processes", "2")
+    seconds = [passport["training"]["median_step_seconds"] for passport in (one, two)]
+    print("s/step", seconds, "speed-up", round(seconds[0] / seconds[1], 2), "losses", reference, losses)
+    assert two["data"]["tokens_in_order"] == one["data"]["tokens_in_order"]
+    assert losses == pytest.approx(reference, abs=2e-2)
+
+
 VOWELS = """
 
 def vowels(completions, **columns):

@@ -33,6 +33,7 @@ def test_the_rules(monkeypatch, recipe, card, device, rows, checkpointing, preci
     assert (made.device, made.rows_per_device, made.checkpointing, made.precision) == (device, rows, checkpointing, precision)
     assert made.backend == "unsloth"
     assert made.rows_per_device * made.accumulation == 16
+    assert made.expected_gib is None if device == "cpu" else 5.3 < made.expected_gib < 0.9 * CARDS[card]
 
 
 @given(batch=st.integers(1, 64), tokens=st.integers(1, 9000), card=st.sampled_from(sorted(CARDS)))
