@@ -40,7 +40,7 @@ endif
 ifdef GPUS
 export HFT_PROCESSES ?= all
 ifneq ($(GPUS),all)
-export CUDA_VISIBLE_DEVICES ?= $(GPUS)
+export CUDA_VISIBLE_DEVICES := $(GPUS)
 endif
 endif
 # For Docker: IMAGE=name of an image of your own, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.

@@ -20,8 +20,8 @@ QUIET = ("evaluate.rows=1", "evaluate.max_new_tokens=1", "export.formats=[]")
 def variants(loaded: Loaded) -> dict[str, dict[str, str]]:
     """`{name: choices of the plan}`: 4 rows at a time with checkpointing, as tutorials have it, plain and by Unsloth; then the plan."""
     rows = str(max(n for n in range(1, 5) if loaded.recipe.train.batch_size % n == 0))
-    gpu = bool(machine.look().gpus)
-    tutorial = {"rows_per_device": rows}
+    gpu = bool(machine.cards())
+    tutorial = {"rows_per_device": rows, "processes": "1"}
     return {"plain": {"backend": "plain", "checkpointing": "full" if gpu else "none", **tutorial},
             "tutorial": {"backend": "unsloth", "checkpointing": "offloaded" if gpu else "none", **tutorial},
             "hft": {}}

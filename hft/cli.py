@@ -7,7 +7,7 @@ from hft.commands import look, proof, share, work
 
 
 class Ordered(click.Group):
-    """Lists the commands in the order in which they are used; says clearly when the disk is full or not ours to write to."""
+    """Lists the commands in the order in which they are used; says clearly when the disk or a GPU is full, or a folder not ours."""
 
     def invoke(self, context):
         try:
@@ -15,7 +15,7 @@ class Ordered(click.Group):
         except click.ClickException:
             raise
         except Exception as problem:
-            if clear := errors.of_disk(problem):
+            if clear := errors.of_disk(problem) or errors.of_memory(problem):
                 raise clear from None
             raise
 

@@ -13,6 +13,7 @@ class HftError(click.ClickException):
 
     def __init__(self, problem: str, fix: str):
         super().__init__(f"{problem}\n  Fix: {fix}")
+        self.problem = problem
 
 
 def of_disk(problem: Exception) -> HftError | None:
@@ -26,3 +27,17 @@ def of_disk(problem: Exception) -> HftError | None:
                         "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, and name yourself: "
                         "HFT_USER=$(id -u):$(id -g)")
     return None
+
+
+def is_out_of_memory(problem: Exception) -> bool:
+    """True for what torch, cuBLAS and CUDA say when a GPU is full."""
+    return isinstance(problem, RuntimeError) and any(word in str(problem) for word in ("out of memory", "ALLOC_FAILED"))
+
+
+def of_memory(problem: Exception) -> HftError | None:
+    """The clear form of a GPU's being full; None for any other error."""
+    if not is_out_of_memory(problem):
+        return None
+    return HftError(f"the GPU's memory is full: {str(problem).splitlines()[0]}",
+                    "close what else uses the GPU (nvidia-smi), see what would fit (hft plan NAME --gpu all), or ask fewer rows at once: "
+                    "HFT_GENERATE_ROWS=4")

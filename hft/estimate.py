@@ -5,6 +5,9 @@ Per token and layer a forward pass keeps inputs, projections and both MLP halves
 of the MLP.
 """
 
+import itertools
+import re
+
 from hft.recipe import Recipe
 from hft.shape import Shape
 
@@ -68,5 +71,6 @@ def seconds(shape: Shape, tokens: float, micro_batches: int, checkpointing: str,
 
 def rate(name: str) -> float | None:
     """Peak bf16 TFLOP/s of a card by nvidia-smi's name, such as NVIDIA GeForce RTX 4090; None for one not listed."""
-    plain = name.lower().replace(" ", "").replace("-", "")
-    return next((tflops for card, (tflops, _) in CARDS.items() if card in plain), None)
+    words = re.findall("[a-z0-9]+", name.lower())
+    known = {*words, *(first + second for first, second in itertools.pairwise(words))}
+    return next((tflops for card, (tflops, _) in CARDS.items() if card in known), None)

@@ -1,6 +1,6 @@
 """`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
 
-from hft import estimate, machine, micro_batches, rows, shape
+from hft import estimate, machine, methods, micro_batches, rows, shape
 from hft.errors import HftError
 from hft.log import columns
 from hft.machine import Gpu
@@ -20,9 +20,13 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
     recipe = loaded.recipe
     found = shape.of(recipe)
     if recipe.method != "sft" or not recipe.lora or found is None:
-        why = ("its method is not sft" if recipe.method != "sft" else "it trains all weights" if not recipe.lora else
-               f"the shape of {recipe.model.name} is not known here: it is once the model is fetched")
-        raise HftError(f"no estimate for recipe {loaded.name}: {why}", "choose a recipe with method: sft and lora")
+        why, fix = (("its method is not sft", "choose a recipe with method: sft and lora") if recipe.method != "sft" else
+                    ("it trains all weights", "choose a recipe with lora") if not recipe.lora else
+                    (f"the shape of {recipe.model.name} is not known here",
+                     f"hf download {recipe.model.name} config.json   (for dense models of {', '.join(shape.FAMILIES)})"))
+        raise HftError(f"no estimate for recipe {loaded.name}: {why}", fix)
+    if row_tokens and row_tokens > recipe.model.max_tokens:
+        raise HftError(f"rows of {row_tokens} tokens are longer than the recipe allows", f"--row-tokens {recipe.model.max_tokens} or less")
     known = cards()
     if card and card not in known:
         raise HftError(f"no card '{card}' is known", f"choose one of: {', '.join(known)}")
@@ -48,22 +52,21 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
 def cards() -> dict[str, Gpu]:
     """The lab's cards, and this machine's own."""
     found = {name: Gpu(name, memory, "", "") for name, (_, memory) in estimate.CARDS.items()}
-    mine = machine.look().gpus
+    mine = machine.cards()
     return {**found, "here": mine[0]} if mine else found
 
 
 def total_steps(loaded: Loaded) -> int | None:
-    """Optimizer steps; None where the rows would have to be fetched, or are not here."""
+    """Optimizer steps; None where the rows would have to be fetched or made, or are not here."""
     recipe = loaded.recipe
     if recipe.train.steps:
         return recipe.train.steps
-    if any(part.source == "hub" for part in parts(recipe.data.train)):
+    if any(part.source not in ("jsonl", "aihub") for part in parts(recipe.data.train)):
         return None
     try:
-        given = rows.read(loaded)
+        return methods.of(recipe).steps(recipe, len(rows.prepare(loaded, rows.read(loaded)).train))
     except HftError:
         return None
-    return -(-int(recipe.train.epochs * len(given.train)) // recipe.train.batch_size)
 
 
 def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_tokens: int | None) -> str:

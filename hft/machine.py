@@ -38,7 +38,16 @@ def cores() -> int:
 
 def visible() -> list[str]:
     """The GPUs that this process may use: what CUDA_VISIBLE_DEVICES named when it began, else all."""
-    return CALLERS_GPUS.split(",") if CALLERS_GPUS else [str(number) for number in range(len(look().gpus))]
+    if CALLERS_GPUS is None:
+        return [str(number) for number in range(len(look().gpus))]
+    return [one for one in CALLERS_GPUS.split(",") if one]
+
+
+def cards() -> list[Gpu]:
+    """Those GPUs; where they are not named by number, as many of all."""
+    gpus, names = look().gpus, visible()
+    known = all(name.isdigit() and int(name) < len(gpus) for name in names)
+    return [gpus[int(name)] for name in names] if known else gpus[:len(names)]
 
 
 @functools.cache

@@ -13,6 +13,8 @@ from hft.recipe import Recipe
 BACKENDS = ("unsloth", "plain")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
+KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
+        "generator", "deterministic")  # what a run that goes on, or is made again, takes over
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     """
     here = machine.look()
     choice = Choices(wanted)
-    device = choice.of("device", *(("cuda", "the first GPU") if here.gpus else ("cpu", "no GPU found")), DEVICES)
-    if device == "cuda" and not here.gpus:
+    gpus = machine.cards()
+    device = choice.of("device", *(("cuda", "the first GPU") if gpus else ("cpu", "no GPU found")), DEVICES)
+    if device == "cuda" and not gpus:
         raise HftError("the plan wants a GPU, and nvidia-smi finds none", "leave out --device, or install NVIDIA's driver")
-    memory = here.gpus[0].memory if device == "cuda" else here.memory
+    card = min(gpus, key=lambda one: one.memory) if device == "cuda" else None
+    memory = card.memory if card else here.memory
     deterministic = choice.flag("deterministic", False, "faster kernels, whose sums come in any order")
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
     if deterministic and device == "cuda":
@@ -69,19 +73,24 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                        "leave out --backend, or write --backend plain")
     if backend == "unsloth" and not recipe.lora:
         raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
-    usual = ((True, "nothing is computed for padding") if (device, backend, recipe.method) == ("cuda", "unsloth", "sft") else
-             (False, "pays with method: sft and the unsloth backend on a GPU, whose attention skips what lies between rows"))
+    known = shape.of(recipe) if recipe.method == "sft" else None
+    usual = ((True, "nothing is computed for padding") if known and (device, backend) == ("cuda", "unsloth") else
+             (False, "pays with method: sft and the unsloth backend on a GPU, for dense models whose rows attention keeps apart"))
     padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
+    if padding_free and not known:
+        raise HftError(f"{choice.why['padding_free']}: rows of {recipe.model.name} cannot stand end to end: only those of dense decoders "
+                       f"({', '.join(shape.FAMILIES)}) are kept apart", "leave it out, or write --padded")
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     budget = int(256 * memory) if device == "cuda" else 4096
     fits, saved, reason = by_rule(recipe, share, device, backend, budget)
     estimated = []
-    if device == "cuda" and recipe.method == "sft" and recipe.lora and (known := shape.of(recipe)):
-        estimated = micro_batches.choices(recipe, known, here.gpus[0], backend, not padding_free, lengths, processes)
+    if device == "cuda" and recipe.lora and known:
+        estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes)
         best = estimated[0]
         fits, saved = best.rows, best.checkpointing
-        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once" if best.fits else
+        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
+                  f"{'' if lengths else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
                   f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
     rows = choice.of("rows_per_device", fits, reason)
     if rows < 1 or share % rows:
@@ -115,7 +124,7 @@ def how_many(choice: "Choices", recipe: Recipe, device: str) -> int:
     Raises HftError where that number cannot share it.
     """
     wanted = choice.of("processes", "1", "more GPUs share a step with --processes all")
-    gpus, batch = len(machine.visible()) if device == "cuda" else None, recipe.train.batch_size
+    gpus, batch = len(machine.cards()) if device == "cuda" else None, recipe.train.batch_size
     if wanted == "all":
         return max(n for n in divisors(batch) if n <= (gpus or 1)) if recipe.method == "sft" else 1
     count = int(wanted) if str(wanted).isdigit() else 0
@@ -153,6 +162,8 @@ def safer(plan: Plan) -> Plan:
     if plan.checkpointing == "none":
         kept = "offloaded" if plan.backend == "unsloth" and plan.device == "cuda" else "full"
         return replace(plan, checkpointing=kept, expected_gib=None)
+    if plan.checkpointing == "full" and plan.backend == "unsloth" and plan.device == "cuda":
+        return replace(plan, checkpointing="offloaded", expected_gib=None)
     if plan.rows_per_device == 1:
         raise HftError("the GPU's memory is too small for one row at a time",
                        "close what else uses the GPU (nvidia-smi), or see what would fit: hft plan NAME --gpu all")
@@ -164,9 +175,9 @@ def safer(plan: Plan) -> Plan:
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    names = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows",
-             "save_every", "generator", "deterministic")
-    return {name: before.get(name) if wanted.get(name) is None else wanted[name] for name in names}
+    asked = wanted.get("processes") or os.environ.get("HFT_PROCESSES")
+    names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if asked and asked != str(before.get("processes")) else set())
+    return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}
 
 
 class Choices:
@@ -178,7 +189,7 @@ class Choices:
     def flag(self, name: str, usual: bool, reason: str) -> bool:
         """What the user, else the environment (yes, true, 1 or no, false, 0), asks for; else what is usual."""
         asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
-        self.why[name] = f"--{name}" if asked is not None else f"HFT_{name.upper()}" if written else reason
+        self.why[name] = f"--{name.replace('_', '-')}" if asked is not None else f"HFT_{name.upper()}" if written else reason
         if written.lower() not in ("", "yes", "true", "1", "no", "false", "0"):
             raise HftError(f"HFT_{name.upper()}={written} is neither yes nor no", f"for example HFT_{name.upper()}=yes")
         if asked is None and not written:

@@ -1,5 +1,6 @@
 """Training on several GPUs: torchrun starts a worker for each, and this process waits for them."""
 
+import ctypes
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hft import files, machine
+from hft import files, machine, redact
 from hft.errors import HftError
 from hft.methods.training import OutOfMemory
 from hft.methods.watch import STOP, STOPS
@@ -28,6 +29,8 @@ def fit(run: Path, count: int, device: str, max_steps: int | None) -> dict:
     code = wait([*words, *([str(max_steps)] if max_steps else [])], environment(count, device), run)
     if (run / FAILED).exists():
         failed = json.loads((run / FAILED).read_text(encoding="utf-8"))
+        for name in (FAILED, STOP):
+            (run / name).unlink(missing_ok=True)
         if failed["kind"] == "memory":
             raise OutOfMemory
         if failed["kind"] == "stopped":
@@ -49,18 +52,33 @@ def environment(count: int, device: str) -> dict[str, str]:
 
 
 def wait(words: list[str], env: dict[str, str], run: Path) -> int:
-    """Run torchrun to its end; a Ctrl-C or SIGTERM asks the workers to save and stop together, a second one ends them at once."""
+    """Run torchrun to its end; a Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them.
+
+    Raises KeyboardInterrupt after a second one.
+    """
     asked = []
-    with (run / HEARD).open("w") as heard, subprocess.Popen(words, env=env, stderr=heard, start_new_session=True) as process:
+    with (run / HEARD).open("w") as heard, subprocess.Popen(words, env=env, stderr=heard, start_new_session=True,
+                                                            preexec_fn=end_with_parent) as process:
         def stop(number, frame):
             if asked:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.terminate()  # torchrun ends its workers
+            else:
+                print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+                files.write(run / STOP, "")
             asked.append(number)
-            files.write(run / STOP, "")
 
-        before = {number: signal.signal(number, stop) for number in STOPS}
+        before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
         try:
-            return process.wait()
+            code = process.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+    (run / HEARD).write_text(redact.text((run / HEARD).read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    if len(asked) > 1:
+        raise KeyboardInterrupt
+    return code
+
+
+def end_with_parent() -> None:
+    """Let Linux send this process a SIGTERM when its parent ends, however that ends: no worker is left behind on a GPU."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

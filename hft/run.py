@@ -41,6 +41,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     run = unfinished or runs.start(loaded)
     if unfinished and (run / "plan.json").exists():
         choices = plans.kept(run / "plan.json", choices)
+        plan = plans.make(loaded.recipe, steps, **choices)
     if not unfinished:
         curve.take_along(loaded, run)
     with runs.lock(run), logging.to(run / "log.txt"):
@@ -79,7 +80,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
             if path.startswith(f"{after}/") and path.endswith(".safetensors"):
                 say(f"{after} {hashed}")
         if loaded.recipe.export.formats:  # the run is finished already: an export that fails can be made again
-            samples = opened.prepared.evaluate
+            plan, samples = opened.plan, opened.prepared.evaluate
             del opened
             free_memory()
             export.export_and_record(run, loaded, plan, samples, loaded.recipe.export.formats)

@@ -8,6 +8,8 @@ from hft import embedded, recipe_file
 from hft.errors import HftError
 from hft.recipe import PARENT, Model, Recipe
 
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")  # dense decoders, one attention, no state between rows
+
 
 class Shape(NamedTuple):
     """A decoder of the Llama family (Llama, Qwen, Mistral, SmolLM): sizes in elements."""
@@ -60,7 +62,10 @@ def of(recipe: Recipe) -> Shape | None:
     """
     model = recipe.model
     if model.name == PARENT:
-        return of(recipe_file.load(recipe.parent.recipe).recipe)
+        try:
+            return of(recipe_file.load(recipe.parent.recipe).recipe)
+        except HftError:  # its run may be here all the same
+            return None
     if Path(model.name, "config.json").is_file():
         return read(Path(model.name, "config.json"))
     if cached := in_cache(model):
@@ -74,6 +79,8 @@ def of(recipe: Recipe) -> Shape | None:
 def read(path: Path) -> Shape | None:
     """The shape in a config.json; None for an architecture of another family."""
     config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("model_type") not in FAMILIES:
+        return None
     try:
         heads, hidden = config["num_attention_heads"], config["hidden_size"]
         size = config.get("head_dim") or hidden // heads

@@ -7,14 +7,16 @@ import os
 import sys
 from pathlib import Path
 
-from hft import files, libraries, processes, rows, stages
+from hft import files, libraries, processes, redact, rows, stages
 from hft import log as logging
+from hft.errors import HftError
 from hft.methods.training import OutOfMemory
 from hft.plan import Plan
 
 
 def main(run: Path, max_steps: int | None) -> int:
     """Train this process's share; returns the exit code."""
+    processes.end_with_parent()
     rank, gpus = int(os.environ["RANK"]), os.environ["CUDA_VISIBLE_DEVICES"].split(",")
     os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(os.environ["LOCAL_RANK"]) % len(gpus)]
     os.environ["LOCAL_RANK"] = "0"  # of the one GPU that this process sees
@@ -29,7 +31,7 @@ def main(run: Path, max_steps: int | None) -> int:
         import traceback
 
         traceback.print_exc()
-        return failed(run, rank, "error", f"{type(problem).__name__}: {problem}")
+        return failed(run, rank, "error", problem.problem if isinstance(problem, HftError) else f"{type(problem).__name__}: {problem}")
     if rank == 0:
         files.write_json(run / processes.DONE, facts)
     return 0
@@ -48,8 +50,11 @@ def train(run: Path, max_steps: int | None) -> dict:
 
 def failed(run: Path, rank: int, kind: str, said: str = "") -> int:
     """Leave the reason for the process that waits, unless another worker was first: its failure made the others fail."""
-    with contextlib.suppress(FileExistsError), (run / processes.FAILED).open("x", encoding="utf-8") as out:
-        json.dump({"rank": rank, "kind": kind, "said": said}, out)
+    draft = run / f".{processes.FAILED}.{rank}"
+    draft.write_text(json.dumps({"rank": rank, "kind": kind, "said": redact.text(said)}), encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, run / processes.FAILED)  # whole, and only the first one's
+    draft.unlink()
     return 1
 
 

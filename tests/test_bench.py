@@ -51,8 +51,8 @@ def test_the_table_and_the_file(quick, invoke, tmp_path):
 def test_the_variants_are_those_of_the_tutorials_and_the_plan(monkeypatch, gpus, checkpointing):
     monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU", True))
     assert bench.variants(recipe_file.load("korquad_qlora")) == {
-        "plain": {"backend": "plain", "checkpointing": checkpointing[0], "rows_per_device": "4"},
-        "tutorial": {"backend": "unsloth", "checkpointing": checkpointing[1], "rows_per_device": "4"}, "hft": {}}
+        "plain": {"backend": "plain", "checkpointing": checkpointing[0], "rows_per_device": "4", "processes": "1"},
+        "tutorial": {"backend": "unsloth", "checkpointing": checkpointing[1], "rows_per_device": "4", "processes": "1"}, "hft": {}}
 
 
 @pytest.mark.parametrize(("name", "options", "code", "said"), [

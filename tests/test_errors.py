@@ -27,3 +27,14 @@ def test_another_error_is_left_as_it_is(monkeypatch):
     assert errors.of_disk(ValueError("rows")) is None
     assert errors.of_disk(OSError(errno.ENOENT, "No such file or directory", "x")) is None
     assert issubclass(cli.Ordered, cli.click.Group)
+
+
+@pytest.mark.parametrize(("problem", "full"), [
+    (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True), (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling"), True),
+    (RuntimeError("shapes do not match"), False), (ValueError("out of memory"), False)])
+def test_a_full_gpu_is_a_clear_error(problem, full):
+    clear = errors.of_memory(problem)
+    assert (clear is not None) == full
+    if full:
+        assert clear.message.startswith(f"the GPU's memory is full: {problem}")
+        assert "Fix: close what else uses the GPU" in clear.message

@@ -54,6 +54,7 @@ def test_more_of_anything_takes_no_less(tokens, rank, padded, backend):
 
 
 @pytest.mark.parametrize(("name", "tflops"), [("NVIDIA GeForce RTX 4090", 165.2), ("NVIDIA H100 80GB HBM3", 989.4),
-                                              ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA GeForce GTX 1080", None)])
+                                              ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA GeForce GTX 1080", None),
+                                              ("NVIDIA RTX A1000", None)])
 def test_cards_are_known_by_the_drivers_names(name, tflops):
     assert estimate.rate(name) == tflops

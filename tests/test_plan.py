@@ -103,3 +103,47 @@ def test_below_one_row_there_is_no_safer_plan(monkeypatch, recipe):
     pretend(monkeypatch, "h100")
     with pytest.raises(HftError, match="too small for one row at a time"):
         plan.safer(plan.make(recipe, rows_per_device=1, checkpointing="offloaded"))
+
+
+def gpus(monkeypatch, named, *cards):
+    monkeypatch.setattr(machine, "CALLERS_GPUS", named)
+    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu(card, CARDS[card], "580", "9.0") for card in cards], 2, 24.0, "a CPU", True))
+
+
+@pytest.mark.parametrize(("named", "seen", "device"), [
+    (None, ["5080", "h200"], "cuda"), ("1", ["h200"], "cuda"), ("", [], "cpu"), ("GPU-5a1b", ["5080"], "cuda"), ("7", ["5080"], "cuda")])
+def test_only_the_gpus_that_the_caller_leaves_visible_count(monkeypatch, recipe, named, seen, device):
+    gpus(monkeypatch, named, "5080", "h200")
+    assert [card.name for card in machine.cards()] == seen
+    assert plan.make(recipe).device == device
+
+
+def test_processes_share_the_smallest_card(monkeypatch, recipe):
+    gpus(monkeypatch, None, "h200", "5080")
+    shared = plan.make(recipe, processes="all")
+    assert (shared.processes, shared.expected_gib < 15.9) == (2, True)
+
+
+def test_real_lengths_count_where_they_are_known(monkeypatch, recipe):
+    pretend(monkeypatch, "5080")
+    assert plan.make(recipe).rows_per_device == 1
+    assert "all rows as long as allowed" in plan.make(recipe).why["rows_per_device"]
+    assert plan.make(recipe, lengths=[482] * 32).rows_per_device == 4
+
+
+def test_only_rows_of_dense_decoders_stand_end_to_end(monkeypatch):
+    pretend(monkeypatch, "h100")
+    unknown = recipe_file.load("korquad_qlora", ("model.name=someone/unheard-of",)).recipe
+    assert plan.make(unknown).padding_free is False
+    with pytest.raises(HftError, match="--padding-free: rows of someone/unheard-of cannot stand end to end"):
+        plan.make(unknown, padding_free=True)
+
+
+@pytest.mark.parametrize(("wanted", "environment", "rows"), [({}, "", 8), ({"processes": "2"}, "", None), ({}, "all", None),
+                                                             ({"processes": "2", "rows_per_device": 4}, "", 4),
+                                                             ({"processes": "1"}, "", 8)])
+def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(tmp_path, monkeypatch, wanted, environment, rows):
+    monkeypatch.setenv("HFT_PROCESSES", environment)
+    (tmp_path / "plan.json").write_text('{"backend": "plain", "processes": 1, "rows_per_device": 8, "checkpointing": "full"}')
+    found = plan.kept(tmp_path / "plan.json", wanted)
+    assert (found["backend"], found.get("rows_per_device")) == ("plain", rows)

@@ -7,8 +7,8 @@ import pytest
 from hft import recipe_file, shape
 from hft.shape import KNOWN, Shape
 
-CONFIG = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2,
-          "vocab_size": 1000, "tie_word_embeddings": True}
+CONFIG = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,
+          "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": True}
 
 
 @pytest.mark.parametrize(("name", "weights"), [("llama-3.1-8b", 8_030_261_248), ("llama-2-7b", 6_738_415_616),
@@ -33,5 +33,5 @@ def test_a_folder_tells_its_shape(tmp_path, more, queries, keys):
 
 def test_a_model_that_is_nowhere_or_of_another_family_has_no_shape(tmp_path):
     assert shape.of(recipe_file.load("quickstart", ("model.name=someone/unheard-of",)).recipe) is None
-    (tmp_path / "config.json").write_text('{"n_layer": 12}')
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"model_type": "qwen3_moe"}))
     assert shape.of(recipe_file.load("quickstart", (f"model.name={tmp_path}",)).recipe) is None

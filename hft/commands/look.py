@@ -80,6 +80,8 @@ def plan(name, overrides, choices, gpu, row_tokens):
     loaded = recipe_file.load(name, overrides)
     if row_tokens and not gpu:
         raise click.UsageError("--row-tokens says how long rows are for --gpu: add --gpu all")
+    if gpu and (given := [name for name, value in choices.items() if value is not None]):
+        raise click.UsageError(f"--gpu estimates the fastest plan of each card: leave out --{given[0].replace('_', '-')}")
     if gpu:
         click.echo(forecast.table(loaded, None if gpu == "all" else gpu, row_tokens))
     else:

@@ -5,7 +5,7 @@ import os
 import random
 from pathlib import Path
 
-from hft import checkpoints, lora, stages
+from hft import checkpoints, errors, lora, stages
 from hft.errors import HftError
 from hft.plan import Plan
 from hft.recipe import Recipe
@@ -86,6 +86,8 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
     trainer.remove_callback(PrinterCallback)  # it prints every log record
     if trainer.args.device.type == "cpu":  # with several processes accelerate says cpu:0, which torch.load does not know
         trainer.args.__dict__["_setup_devices"] = torch.device("cpu")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()  # the peak in the passport is this training's
     if recipe.lora:
         lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
         if begun := stages.adapter(run):
@@ -98,7 +100,7 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
             try:
                 trainer.train(resume_from_checkpoint=str(newest) if newest else None)
             except RuntimeError as problem:
-                if not is_out_of_memory(problem):
+                if not errors.is_out_of_memory(problem):
                     raise
                 full = True
         else:  # the Trainer would make one more step before it stops
@@ -114,15 +116,13 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
             "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
 
 
-def is_out_of_memory(problem: RuntimeError) -> bool:
-    """True for what torch, cuBLAS and CUDA say when a card is full."""
-    import torch
-
-    return isinstance(problem, torch.OutOfMemoryError) or any(word in str(problem) for word in ("out of memory", "ALLOC_FAILED"))
-
-
 def save_last_step(trainer, run: Path, done: int) -> None:
-    """Keep what was trained since checkpoint `done`; a step that failed half-way has changed no weight yet."""
+    """Keep what was trained since checkpoint `done`; a step that failed half-way has changed no weight yet.
+
+    Not with several processes, which save together or not at all: they go on from the last checkpoint.
+    """
+    if trainer.args.world_size > 1:
+        return
     trainer.model.zero_grad(set_to_none=True)
     step = trainer.state.global_step
     if step > done:
