@@ -73,7 +73,8 @@ def one(loaded: Loaded, choices: dict[str, str], steps: int, folder: Path) -> di
     return {**{name: [row[key] for row in rows] for name, key in (("seconds", "seconds"), ("tokens", "tokens"), ("losses", "loss"))},
             "peak_gib": facts["training"]["peak_gib"] or round(usage.ru_maxrss / 2**20, 2),
             "total_seconds": round(time.monotonic() - begin, 1),
-            "plan": {name: facts["plan"][name] for name in ("backend", "rows_per_device", "accumulation", "checkpointing", "precision")}}
+            "plan": {name: facts["plan"][name] for name in ("backend", "processes", "rows_per_device", "accumulation", "padding_free",
+                                                             "checkpointing", "precision")}}
 
 
 def summary(made: list[dict], warmup: int) -> dict:
@@ -120,6 +121,7 @@ def table(facts: dict) -> str:
         low, high = made["quartiles"]
         second = made["seconds_a_step"]
         how = "{rows_per_device} x {accumulation}, {backend}, checkpointing {checkpointing}".format(**made["plan"])
+        how += ", end to end" * made["plan"]["padding_free"] + f", {made['plan']['processes']} GPUs" * (made["plan"]["processes"] > 1)
         lines.append([name, f"{second:.3f} [{low:.3f}, {high:.3f}]", f"{plain / second:.2f}", f"{made['tokens_a_second']:,.0f}",
                       f"{100 * work * made['tokens_a_step'] / second:.0f} %", f"{made['peak_gib']:.1f}", how, made["losses"]])
     return columns(lines)

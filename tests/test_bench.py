@@ -14,7 +14,8 @@ SECONDS = {"plain": [9.0, 4.0, 4.0, 5.0], "tutorial": [9.0, 2.0, 2.0, 2.0], "hft
 
 def made(name, losses=(3.0, 2.5, 2.0, 1.5)):
     return {"seconds": SECONDS[name], "tokens": [100] * 4, "losses": list(losses), "peak_gib": 2.0, "total_seconds": 30.0,
-            "plan": {"backend": name, "rows_per_device": 4, "accumulation": 2, "checkpointing": "none", "precision": "fp32"}}
+            "plan": {"backend": name, "processes": 1, "rows_per_device": 4, "accumulation": 2, "padding_free": name == "hft",
+                     "checkpointing": "none", "precision": "fp32"}}
 
 
 @pytest.fixture
