@@ -4,7 +4,7 @@ import hashlib
 import random
 from typing import NamedTuple
 
-from hft import data, hooks, methods, progress, prompts
+from hft import data, hooks, methods, prompts, tokenised
 from hft.data import mixture
 from hft.errors import HftError
 from hft.overlap import Overlap, measure, texts
@@ -171,14 +171,12 @@ def rename(row: dict, source, side: str, number: int) -> dict:
 def short_enough(samples: list[Sample], recipe: Recipe, tokenizer, count: dict, side: str) -> list[Sample]:
     """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
     kept, limit, room = [], recipe.model.max_tokens, methods.of(recipe).room
-    with progress.bar(f"tokenising {side} rows", len(samples)) if len(samples) > 2000 else progress.silent() as shown:
-        for number, one in enumerate(samples, 1):
-            tokens = prompts.encode(one.prompt, one.answers[0], tokenizer)
-            if len(tokens.prompt_ids) + room(recipe, tokens.completion_ids) > limit:
-                count["too long"] = count.get("too long", 0) - 1
-            else:
-                kept.append(one._replace(tokens=tokens))
-            shown.advance(number)
+    encoded = tokenised.encode([(one.prompt, one.answers[0]) for one in samples], tokenizer, side)
+    for one, tokens in zip(samples, encoded, strict=True):
+        if len(tokens.prompt_ids) + room(recipe, tokens.completion_ids) > limit:
+            count["too long"] = count.get("too long", 0) - 1
+        else:
+            kept.append(one._replace(tokens=tokens))
     return kept
 
 
