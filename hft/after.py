@@ -2,25 +2,20 @@
 
 from pathlib import Path
 
-from hft import asking, evaluate, export, hooks, libraries, lora, models, passport, prompts, rows, runs, stages
+from hft import asking, evaluate, export, hooks, libraries, models, passport, prompts, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
 from hft.errors import HftError
 from hft.recipe_file import Loaded
-from hft.run import Opened, open_model, prepare
+from hft.run import Opened, own_model, prepare, with_weights
 
 
 def open_run(run: Path, choices: dict, with_rows: bool = True) -> Opened:
     """Load a finished run's model with its trained weights."""
     libraries.quiet()
-    loaded = stages.of_recipe(run)
+    loaded = own_model(run, stages.of_recipe(run))
     plan = plans.make(loaded.recipe, **choices)
-    if (run / "model").exists():
-        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": export.at(loaded.recipe.model, run / "model", "none")}))
-    opened = open_model(loaded, plan, prepare(loaded, plan, rows.read(loaded)) if with_rows else None)
-    if loaded.recipe.lora:
-        lora.load(opened.model, run / "adapter")
-    return opened
+    return with_weights(run, loaded, plan, prepare(loaded, plan, rows.read(loaded)) if with_rows else None)
 
 
 def reevaluate(run: Path, choices: dict) -> str:

@@ -135,7 +135,7 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
             return gguf.ask(base(target.parent, loaded), tokens, chats, limit, room, target)
         return gguf.ask(target, tokens, chats, limit, room)
     size = sum(path.stat().st_size for path in target.iterdir()) / 2**30
-    if plan.device == "cuda" and 1.2 * size > machine.look().gpus[0].memory:
+    if plan.device == "cuda" and 1.2 * size > machine.cards()[0].memory:
         say(f"{target.name} is too large for the card: asking it on the CPU, which takes its time")
         plan = replace(plan, device="cpu")
     model, tokenizer = plain.load(at(loaded.recipe.model, target, "none"), plan)

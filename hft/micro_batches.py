@@ -25,6 +25,10 @@ class Choice(NamedTuple):
         return sum(self.memory.values())
 
 
+def divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
 def largest(lengths: list[int], rows: int, padded: bool) -> int:
     """Tokens of the largest of the micro-batches that rows of these lengths, in training order, are cut into."""
     cut = [lengths[i:i + rows] for i in range(0, len(lengths), rows)]
@@ -41,7 +45,7 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     lengths = lengths or [recipe.model.max_tokens] * batch
     mean = sum(lengths) / len(lengths) * batch
     found = []
-    for rows in (n for n in range(1, batch // processes + 1) if batch // processes % n == 0):
+    for rows in divisors(batch // processes):
         tokens = largest(lengths, rows, padded)
         work = mean if not padded else tokens * batch / rows
         for saving in SAVING[backend]:

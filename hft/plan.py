@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hft import machine, micro_batches, shape
 from hft.errors import HftError
+from hft.micro_batches import divisors
 from hft.recipe import Recipe
 
 BACKENDS = ("unsloth", "plain")
@@ -139,17 +140,13 @@ def how_many(choice: "Choices", recipe: Recipe, device: str) -> int:
     return count
 
 
-def divisors(number: int) -> list[int]:
-    return [n for n in range(1, number + 1) if number % n == 0]
-
-
 def by_rule(recipe: Recipe, batch: int, device: str, backend: str, budget: int) -> tuple[int, str, str]:
     """(rows, checkpointing, reason) where there is no estimate: the most of a step's `batch` rows that stay within `budget` tokens.
 
     256 tokens a GiB of a card: an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens on an H200.
     """
     longest = recipe.model.max_tokens
-    rows = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * longest <= budget))
+    rows = max(n for n in divisors(batch) if n == 1 or n * longest <= budget)
     saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
     return rows, saved, f"{rows} x {longest} tokens within {budget}"
 
@@ -168,7 +165,7 @@ def safer(plan: Plan) -> Plan:
         raise HftError("the GPU's memory is too small for one row at a time",
                        "close what else uses the GPU (nvidia-smi), or see what would fit: hft plan NAME --gpu all")
     batch = plan.rows_per_device * plan.accumulation
-    rows = max(n for n in range(1, plan.rows_per_device) if batch % n == 0)
+    rows = max(n for n in divisors(batch) if n < plan.rows_per_device)
     return replace(plan, rows_per_device=rows, accumulation=batch // rows, expected_gib=None)
 
 

@@ -48,10 +48,10 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
         loaded = start_from(parent, loaded, run, plan)
-        say(f"Loading {plan.backend}'s libraries and the rows ...")
+        say(f"Loading {plan.backend}'s libraries and the rows (up to half a minute on a CPU) ...")
         prepared = prepare(loaded, plan, given)
         plan = plans.make(loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices)
-        say(f"Plan: {plan.describe()}. Loading the model (about half a minute on a CPU) ...")
+        say(f"Plan: {plan.describe()}. Loading the model ...")
         if plan.processes > 1 and (not prepared.evaluate or asking.asked(run, loaded.recipe, "base")):
             opened = Opened(loaded, plan, None, None, None, prepared)  # the workers load the model: here it has nothing to answer
         else:
@@ -158,7 +158,10 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
             opened.model = None  # its GPU is the first worker's
             free_memory()
             training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps)
-            return with_weights(run, opened) if opened.prepared.evaluate else opened, {**training, "out_of_memory": tried}
+            if opened.prepared.evaluate:
+                again = with_weights(run, own_model(run, opened.loaded), opened.plan, opened.prepared)
+                opened = replace(again, loaded=opened.loaded)
+            return opened, {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
         tried.append(opened.plan.describe())
@@ -169,16 +172,20 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
         opened = open_model(opened.loaded, plan, opened.prepared, run) if plan.processes == 1 else replace(opened, plan=plan)
 
 
-def with_weights(run: Path, opened: Opened) -> Opened:
-    """The model with the weights that other processes have trained."""
-    loaded = opened.loaded
-    if not loaded.recipe.lora:
-        model = export.at(loaded.recipe.model, run / "model", "none")
-        loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"model": model}))
-    again = open_model(loaded, opened.plan, opened.prepared)
+def with_weights(run: Path, loaded: Loaded, plan: Plan, prepared: rows.Prepared | None) -> Opened:
+    """The model with a run's trained weights, whichever process trained them; `loaded` is what own_model gives."""
+    opened = open_model(loaded, plan, prepared)
     if loaded.recipe.lora:
-        lora.load(again.model, run / "adapter")
-    return replace(again, loaded=opened.loaded)
+        lora.load(opened.model, run / "adapter")
+    return opened
+
+
+def own_model(run: Path, loaded: Loaded) -> Loaded:
+    """The recipe with the run's own model in place of the base, where all weights were trained."""
+    if loaded.recipe.lora:
+        return loaded
+    model = export.at(loaded.recipe.model, run / "model", "none")
+    return loaded._replace(recipe=loaded.recipe.model_copy(update={"model": model}))
 
 
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
