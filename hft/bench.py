@@ -17,18 +17,21 @@ from hft.recipe_file import Loaded
 QUIET = ("evaluate.rows=1", "evaluate.max_new_tokens=1", "export.formats=[]")
 
 
-def variants(loaded: Loaded) -> dict[str, dict[str, str]]:
-    """`{name: choices of the plan}`: 4 rows at a time with checkpointing, as tutorials have it, plain and by Unsloth; then the plan."""
+def variants(loaded: Loaded) -> dict[str, dict[str, str | None]]:
+    """`{name: options of hft train}`: 4 rows at a time, padded, with checkpointing, as tutorials have it, plain and by Unsloth; then
+
+    the plan, on a GPU also with activations computed again, which takes the least memory.
+    """
     rows = str(max(n for n in range(1, 5) if loaded.recipe.train.batch_size % n == 0))
     gpu = bool(machine.cards())
-    tutorial = {"rows_per_device": rows, "processes": "1"}
+    tutorial = {"rows_per_device": rows, "processes": "1", "padded": None}
     return {"plain": {"backend": "plain", "checkpointing": "full" if gpu else "none", **tutorial},
             "tutorial": {"backend": "unsloth", "checkpointing": "offloaded" if gpu else "none", **tutorial},
-            "hft": {}}
+            "hft": {}, **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpu else {})}
 
 
 def bench(loaded: Loaded, steps: int, warmup: int, repeat: int, out: Path | None) -> str:
-    """Train each variant `repeat` times in turn, `warmup` steps discarded; returns the table, and writes `out` as JSON.
+    """Train each variant `repeat` times in turn, `warmup` steps discarded; returns the table, and writes `out` as JSON after each.
 
     Raises HftError when a variant fails: with the end of what it said.
     """
@@ -38,26 +41,31 @@ def bench(loaded: Loaded, steps: int, warmup: int, repeat: int, out: Path | None
         raise HftError(f"recipe {loaded.name} starts from another one's weights",
                        f"time its first stage: hft bench {loaded.recipe.parent.recipe}")
     found = {name: [] for name in variants(loaded)}
+    facts = {"recipe": loaded.name, "digest": loaded.digest, "steps": steps, "warmup": warmup, "machine": machine.look()._asdict()}
     with tempfile.TemporaryDirectory(prefix="hft-bench.") as scratch:
         for turn in range(repeat):
             for name, choices in variants(loaded).items():
                 say(f"bench {turn + 1}/{repeat}: {name} ({steps} steps, {warmup} of them to warm up) ...")
                 found[name].append(one(loaded, choices, steps, Path(scratch, f"{name}-{turn}")))
-    facts = {"recipe": loaded.name, "digest": loaded.digest, "steps": steps, "warmup": warmup, "machine": machine.look()._asdict(),
-             "floor": floor(loaded), "variants": {name: summary(made, warmup) for name, made in found.items()}}
-    reference = found["plain"][0]["losses"]
-    for name, made in found.items():
-        facts["variants"][name]["losses"] = compare.curves(reference, made[0]["losses"], compare.MOST, compare.MEAN)[0]
-    if out:
-        files.write_json(out, facts)
+                facts["variants"] = summaries(found, warmup)
+                say("  {seconds_a_step:.3f} s a step, {peak_gib:.1f} GiB".format(**facts["variants"][name]))
+                keep(out, facts)
+    facts["floor"] = floor(loaded)
+    keep(out, facts)
     return table(facts)
 
 
-def one(loaded: Loaded, choices: dict[str, str], steps: int, folder: Path) -> dict:
+def keep(out: Path | None, facts: dict) -> None:
+    if out:
+        files.write_json(out, facts)
+
+
+def one(loaded: Loaded, choices: dict[str, str | None], steps: int, folder: Path) -> dict:
     """One training: seconds and tokens of each step, losses, peak GiB (of the GPU, else of the process), plan."""
     settings = [*loaded.overrides, *QUIET]
     options = [*(("--set", one) for one in settings), *((f"--{name.replace('_', '-')}", value) for name, value in choices.items())]
-    words = [sys.executable, "-m", "hft", "train", loaded.name, "--max-steps", str(steps), *(word for pair in options for word in pair)]
+    words = [sys.executable, "-m", "hft", "train", loaded.name, "--max-steps", str(steps),
+             *(word for pair in options for word in pair if word is not None)]
     folder.mkdir()
     begin = time.monotonic()
     with (folder / "said.txt").open("w") as said:
@@ -75,6 +83,13 @@ def one(loaded: Loaded, choices: dict[str, str], steps: int, folder: Path) -> di
             "total_seconds": round(time.monotonic() - begin, 1),
             "plan": {name: facts["plan"][name] for name in ("backend", "processes", "rows_per_device", "accumulation", "padding_free",
                                                              "checkpointing", "precision")}}
+
+
+def summaries(found: dict[str, list[dict]], warmup: int) -> dict[str, dict]:
+    """`{variant: what it took}` of those that ran, with how far their losses are from plain's."""
+    reference = found["plain"][0]["losses"]
+    return {name: {**summary(made, warmup), "losses": compare.curves(reference, made[0]["losses"], compare.MOST, compare.MEAN)[0]}
+            for name, made in found.items() if made}
 
 
 def summary(made: list[dict], warmup: int) -> dict:

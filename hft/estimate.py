@@ -16,7 +16,7 @@ NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, an 8-bit scale fo
 WORKSPACE = 0.3 * GIB  # of cuBLAS, bitsandbytes and attention, as far as torch allocates it
 CONTEXT = 0.6  # GiB outside torch's allocator: CUDA's context and kernels
 PADDED = 1.25  # padded rows need masks and copies that joined rows do not
-LAUNCH = 0.0073  # seconds of Python and kernel launches a layer and micro-batch, forward and backward
+LAUNCH = 0.0068  # seconds of Python and kernel launches a layer and micro-batch, forward and backward
 REACHED = 0.80  # share of a card's bf16 peak that large matrix products reach (790 of 989 TFLOP/s on the H200)
 
 # Dense bf16 TFLOP/s with fp32 accumulation and GiB, by NVIDIA's data sheets.
@@ -51,10 +51,10 @@ def per_token(shape: Shape, checkpointing: str, backend: str) -> float:
 
 
 def loss(shape: Shape, tokens: int) -> float:
-    """Bytes at the output: logits and their gradient, an eighth of the tokens at a time (at least 512, at most 2 GiB), and two copies
-    of the last hidden state."""
+    """Bytes at the output: 16-bit logits and their fp32 gradient, an eighth of the tokens at a time (at least 512, at most 1.5 GiB),
+    and two copies of the last hidden state."""
     rows = min(2 * GIB // (8 * shape.vocabulary), max(512, tokens // 8))
-    return rows * shape.vocabulary * 8 + tokens * shape.hidden * 4
+    return rows * shape.vocabulary * 6 + tokens * shape.hidden * 4
 
 
 def room(card: float) -> float:

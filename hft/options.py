@@ -4,7 +4,7 @@ import functools
 
 import click
 
-NOT = {"deterministic": "--fast", "padding_free": "--padded"}  # what says no to an option that may say yes
+NOT = {"deterministic": "--fast", "padding_free": "--padded", "standby": "--no-standby"}  # what says no to an option that may say yes
 
 
 def settings(command):
@@ -39,6 +39,8 @@ def machine_choices(command):
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
         click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
         click.option("--vllm-memory", type=click.IntRange(5, 95), help="Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]"),
+        click.option("--standby/--no-standby", default=None,
+                     help="vLLM gives its cache back while the model trains. [environment: HFT_STANDBY=yes]"),
         click.option("--deterministic/--fast", default=None,
                      help="The same bits on the same kind of GPU and image; plain backend. [environment: HFT_DETERMINISTIC=yes]"),
         click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
@@ -47,7 +49,7 @@ def machine_choices(command):
     @functools.wraps(command)
     def wrapped(**values):
         names = ("backend", "device", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generator",
-                 "vllm_memory", "deterministic", "save_every")
+                 "vllm_memory", "standby", "deterministic", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

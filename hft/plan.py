@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hft import machine, micro_batches, shape
+from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
 from hft.recipe import Recipe
@@ -15,7 +16,9 @@ BACKENDS = ("unsloth", "plain")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
 KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
-        "generator", "deterministic")  # what a run that goes on, or is made again, takes over
+        "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
+
+SMALL_CARD = 40  # GiB: below, vLLM beside an 8B model takes its cache back from training
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Plan:
     save_every: int  # optimizer steps between checkpoints
     generator: str  # what writes completions (grpo) and answers: transformers, or vllm beside the model on the same GPU
     vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
+    standby: bool  # vLLM gives its cache back while the model trains, and both take turns with that memory
     expected_gib: float | None  # peak of GPU memory by the estimate, where there is one; the passport has the measured one beside it
     deterministic: bool  # bit-identical on one kind of GPU and image; a CPU is so anyway
     why: dict[str, str]  # the reason for each choice
@@ -88,7 +92,9 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     estimated = []
     if device == "cuda" and recipe.lora and known:
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes)
-        best = estimated[0]
+        same = [one for one in estimated if choice.asked("rows_per_device") in (None, str(one.rows))
+                and choice.asked("checkpointing") in (None, one.checkpointing)]
+        best = (same or estimated)[0]
         fits, saved = best.rows, best.checkpointing
         reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
                   f"{'' if lengths else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
@@ -107,19 +113,23 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     generator = choice.of("generator", *usual, ("transformers", "vllm"))
     if generator == "vllm" and not (has_vllm and backend == "unsloth"):
         raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
-    percent = choice.of("vllm_memory", 50, "half of the card, in percent; the other half trains") if generator == "vllm" else None
+    standby = generator == "vllm" and choice.flag("standby", *(
+        (True, f"{memory:.0f} GiB are too few for both at once") if memory < SMALL_CARD else (False, "the card has room for both at once")))
+    usual = (75, "of the card, in percent; all but the weights is free while training") if standby else (
+        50, "half of the card, in percent; the other half trains")
+    percent = choice.of("vllm_memory", *usual) if generator == "vllm" else None
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
         padding_free=padding_free, checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
-        generator=generator, vllm_memory=percent and percent / 100, deterministic=deterministic, why=choice.why,
+        generator=generator, vllm_memory=percent and percent / 100, standby=standby, deterministic=deterministic, why=choice.why,
         expected_gib=expected and round(expected, 2),
     )
 
 
-def how_many(choice: "Choices", recipe: Recipe, device: str) -> int:
+def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
     """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly.
 
     Raises HftError where that number cannot share it.
@@ -176,36 +186,3 @@ def kept(path: Path, wanted: dict) -> dict:
     names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if asked and asked != str(before.get("processes")) else set())
     return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}
 
-
-class Choices:
-    """Takes the user's choice, then the environment's, then the rule's, and notes which it was."""
-
-    def __init__(self, wanted: dict):
-        self.wanted, self.why = wanted, {}
-
-    def flag(self, name: str, usual: bool, reason: str) -> bool:
-        """What the user, else the environment (yes, true, 1 or no, false, 0), asks for; else what is usual."""
-        asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
-        self.why[name] = f"--{name.replace('_', '-')}" if asked is not None else f"HFT_{name.upper()}" if written else reason
-        if written.lower() not in ("", "yes", "true", "1", "no", "false", "0"):
-            raise HftError(f"HFT_{name.upper()}={written} is neither yes nor no", f"for example HFT_{name.upper()}=yes")
-        if asked is None and not written:
-            return usual
-        return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
-
-    def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):
-        variable = f"HFT_{name.upper()}"
-        if self.wanted.get(name) is not None:
-            value, self.why[name] = self.wanted[name], f"--{name.replace('_', '-')}"
-        elif os.environ.get(variable):
-            value, self.why[name] = os.environ[variable], variable
-        else:
-            self.why[name] = reason
-            return default
-        if known and value not in known:
-            raise HftError(f"{self.why[name]}: '{value}' is not known", f"choose one of: {', '.join(known)}")
-        if isinstance(default, int):
-            if not str(value).isdigit():
-                raise HftError(f"{self.why[name]}: '{value}' is not a whole number", f"for example {variable}={default}")
-            return int(value)
-        return value

@@ -123,6 +123,8 @@ def get_ready(plan: Plan) -> None:
     """Load the backend's libraries, in the order that they need."""
     if "LOCAL_RANK" not in os.environ:  # one GPU, or none, before torch looks; a worker has its own
         os.environ["CUDA_VISIBLE_DEVICES"] = machine.visible()[0] if plan.device == "cuda" else ""
+    if plan.standby:
+        os.environ.update(UNSLOTH_VLLM_STANDBY="1", UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE="1")  # or Unsloth takes a share of its own
     if plan.backend == "unsloth":
         with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches

@@ -48,12 +48,27 @@ def test_the_table_and_the_file(quick, invoke, tmp_path):
     assert facts["variants"]["plain"]["tokens_a_step"] == 100
 
 
+def test_what_was_timed_before_a_failure_is_kept(quick, invoke, monkeypatch, tmp_path):
+    def fail(loaded, choices, steps, folder):
+        if folder.name == "hft-0":
+            raise HftError("the machine is on fire", "call for help")
+        return made(folder.name.partition("-")[0])
+
+    monkeypatch.setattr(bench, "one", fail)
+    result = invoke("bench", "quickstart", "--steps", "4", "--warmup", "1", "--out", str(tmp_path / "b.json"))
+    assert (result.exit_code, "  2.000 s a step, 2.0 GiB" in result.output) == (1, True)
+    assert list(json.loads((tmp_path / "b.json").read_text())["variants"]) == ["plain", "tutorial"]
+
+
 @pytest.mark.parametrize(("gpus", "checkpointing"), [([], ("none", "none")), ([Gpu("H200", 139.8, "580", "9.0")], ("full", "offloaded"))])
 def test_the_variants_are_those_of_the_tutorials_and_the_plan(monkeypatch, gpus, checkpointing):
     monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU", True))
     assert bench.variants(recipe_file.load("korquad_qlora")) == {
-        "plain": {"backend": "plain", "checkpointing": checkpointing[0], "rows_per_device": "4", "processes": "1"},
-        "tutorial": {"backend": "unsloth", "checkpointing": checkpointing[1], "rows_per_device": "4", "processes": "1"}, "hft": {}}
+        "plain": {"backend": "plain", "checkpointing": checkpointing[0], "rows_per_device": "4", "processes": "1",
+                  "padded": None},
+        "tutorial": {"backend": "unsloth", "checkpointing": checkpointing[1], "rows_per_device": "4", "processes": "1",
+                     "padded": None},
+        "hft": {}, **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpus else {})}
 
 
 @pytest.mark.parametrize(("name", "options", "code", "said"), [

@@ -19,7 +19,8 @@ def load(spec: Model, plan: Plan, rank: int = 16):
     fast = {}
     if plan.generator == "vllm":
         source = models.local(source)  # fast_inference takes the default branch, whatever the revision
-        fast = {"fast_inference": True, "max_lora_rank": rank, "gpu_memory_utilization": plan.vllm_memory}
+        fast = {"fast_inference": True, "max_lora_rank": rank, "gpu_memory_utilization": plan.vllm_memory,
+                "unsloth_vllm_standby": plan.standby}
     model, tokenizer = FastLanguageModel.from_pretrained(
         **fast, model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
         dtype=torch.bfloat16 if plan.weights == "bf16" else torch.float32,

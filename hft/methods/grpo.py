@@ -87,6 +87,7 @@ def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int, 
         ), plan=dict(
             **training.plan_arguments(plan), use_vllm=plan.generator == "vllm", vllm_mode="colocate",
             vllm_gpu_memory_utilization=plan.vllm_memory or 0.3, vllm_max_model_length=recipe.model.max_tokens,
+            vllm_enable_sleep_mode=plan.standby,
         ), hft=dict(
             **training.house_arguments(run), generation_batch_size=recipe.train.batch_size, num_iterations=1, log_completions=False,
         ))
