@@ -57,7 +57,7 @@ def differences(one: dict, other: dict):
     yield "base model", changed(weights_of(one["model"]), weights_of(other["model"]))
     for what, part in (("parent", parent), ("libraries", lambda facts: facts["libraries"]), ("image", in_image), ("machine", machine),
                        ("plan", lambda facts: facts["plan"])):
-        yield what, changed(part(one), part(other), {"why", "expected_gib"})
+        yield what, changed(part(one), part(other), {"why", "expected_gib", "correction"})
 
 
 def parent(facts: dict) -> dict:

@@ -17,6 +17,7 @@ class Choice(NamedTuple):
     checkpointing: str
     tokens: int  # of the largest micro-batch, padding counted
     memory: dict[str, float]  # GiB by part
+    correction: float  # by earlier runs, part of memory
     seconds: float  # per optimizer step
     fits: bool
 
@@ -36,10 +37,11 @@ def largest(lengths: list[int], rows: int, padded: bool) -> int:
 
 
 def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
-            processes: int = 1) -> list[Choice]:
+            processes: int = 1, corrections: dict[str, float] | None = None) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
+    `corrections` are those of peaks.py.
     """
     batch = recipe.train.batch_size
     lengths = lengths or [recipe.model.max_tokens] * batch
@@ -50,6 +52,8 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
         work = mean if not padded else tokens * batch / rows
         for saving in SAVING[backend]:
             memory = estimate.memory(shape, recipe, tokens, padded, saving, backend)
+            factor = (corrections or {}).get(saving, 1.0)
+            memory["earlier runs"] = (factor - 1) * sum(memory.values())
             seconds = estimate.seconds(shape, work / processes, batch // rows // processes, saving, estimate.rate(card.name) or 100)
-            found.append(Choice(rows, saving, tokens, memory, seconds, sum(memory.values()) <= estimate.room(card.memory)))
+            found.append(Choice(rows, saving, tokens, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hft import machine, micro_batches, shape
+from hft import machine, micro_batches, peaks, shape
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
@@ -38,6 +38,7 @@ class Plan:
     vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
     standby: bool  # vLLM gives its cache back while the model trains, and both take turns with that memory
     expected_gib: float | None  # peak of GPU memory by the estimate, where there is one; the passport has the measured one beside it
+    correction: float  # of that estimate, by the peaks of earlier runs of this model on this card
     deterministic: bool  # bit-identical on one kind of GPU and image; a CPU is so anyway
     why: dict[str, str]  # the reason for each choice
 
@@ -91,7 +92,8 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     fits, saved, reason = by_rule(recipe, share, device, backend, budget)
     estimated = []
     if device == "cuda" and recipe.lora and known:
-        estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes)
+        estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes,
+                                          peaks.corrections(recipe, card, backend, padding_free))
         same = [one for one in estimated if choice.asked("rows_per_device") in (None, str(one.rows))
                 and choice.asked("checkpointing") in (None, one.checkpointing)]
         best = (same or estimated)[0]
@@ -104,7 +106,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
         raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
     checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
-    expected = next((one.gib for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
+    taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     has_vllm = recipe.method == "grpo" and device == "cuda" and importlib.util.find_spec("vllm") is not None
@@ -125,7 +127,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         generator=generator, vllm_memory=percent and percent / 100, standby=standby, deterministic=deterministic, why=choice.why,
-        expected_gib=expected and round(expected, 2),
+        expected_gib=taken and round(taken.gib, 2), correction=taken.correction if taken else 1.0,
     )
 
 
