@@ -1,10 +1,11 @@
 """`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
 
-from hft import estimate, machine, methods, micro_batches, rows, shape
+from hft import estimate, machine, methods, micro_batches, rollout, rows, shape
 from hft.errors import HftError
 from hft.log import columns
 from hft.machine import Gpu
 from hft.micro_batches import Choice
+from hft.recipe import Recipe
 from hft.recipe_data import parts
 from hft.recipe_file import Loaded, load
 from hft.shape import Shape
@@ -19,9 +20,8 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
     """
     recipe = loaded.recipe
     found = shape.of(recipe)
-    if recipe.method != "sft" or not recipe.lora or found is None:
-        why, fix = (("its method is not sft", "choose a recipe with method: sft and lora") if recipe.method != "sft" else
-                    ("it trains all weights", "choose a recipe with lora") if not recipe.lora else
+    if not recipe.lora or found is None:
+        why, fix = (("it trains all weights", "choose a recipe with lora") if not recipe.lora else
                     (f"the shape of {recipe.model.name} is not known here",
                      f"hf download {recipe.model.name} config.json   (for dense models of {', '.join(shape.FAMILIES)})"))
         raise HftError(f"no estimate for recipe {loaded.name}: {why}", fix)
@@ -32,21 +32,30 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
         raise HftError(f"no card '{card}' is known", f"choose one of: {', '.join(known)}")
     lengths = [row_tokens or recipe.model.max_tokens] * recipe.train.batch_size
     steps = total_steps(loaded)
-    best = {name: micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0] for name, gpu in known.items()}
+    best = {name: first(recipe, found, gpu, lengths) for name, gpu in known.items()}
     lines = [["card", "fits", "peak GiB", "rows at once", "checkpointing", "s/step", "training"]]
     for name in [card] if card else known:
         one = best[name]
         lines.append([name, "yes" if one.fits else "no", f"{one.gib:.1f} of {known[name].memory:.0f}",
                       f"{one.rows} x {recipe.train.batch_size // one.rows}", one.checkpointing,
-                      f"{one.seconds:.2f}" if one.fits else "-", duration(one.seconds * steps) if one.fits and steps else "-"])
+                      f"{one.seconds:.2f}" if one.fits and one.seconds else "-",
+                      duration(one.seconds * steps) if one.fits and one.seconds and steps else "-"])
     said = [f"{loaded.name} by estimate, {found.linear + found.other:,} weights, {lengths[0]} tokens a row, "
-            f"{recipe.train.batch_size} rows a step, {steps or 'unknown (data not read)'} steps, evaluation and export not counted:",
+            f"{recipe.train.batch_size} {'completions' if recipe.method == 'grpo' else 'rows'} a step, "
+            f"{steps or 'unknown (data not read)'} steps, evaluation and export not counted:",
             columns(lines)]
     if card:
         said.append(columns([["part", "GiB"], *([part, f"{size:.2f}"] for part, size in best[card].memory.items() if size)]))
     said += [advice(loaded, found, name, known[name], one, row_tokens) for name, one in best.items()
              if not one.fits and card in (None, name)]
     return "\n".join(said)
+
+
+def first(recipe: Recipe, found: Shape, gpu: Gpu, lengths: list[int]) -> Choice:
+    """What the plan would choose on this card: with vLLM beside the model for method: grpo."""
+    if recipe.method == "grpo":
+        return rollout.fits(recipe, found, gpu)
+    return micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0]
 
 
 def cards() -> dict[str, Gpu]:
@@ -74,9 +83,10 @@ def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_
     for change in SMALLER:
         recipe = load(loaded.name, (*loaded.overrides, change)).recipe
         lengths = [min(row_tokens or recipe.model.max_tokens, recipe.model.max_tokens)] * recipe.train.batch_size
-        one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0]
+        one = first(recipe, found, gpu, lengths)
         if one.fits:
-            return f"{name}: --set {change} would fit ({one.gib:.1f} GiB, {one.seconds:.2f} s/step); it changes the result"
+            seconds = f", {one.seconds:.2f} s/step" if one.seconds else ""
+            return f"{name}: --set {change} would fit ({one.gib:.1f} GiB{seconds}); it changes the result"
     return f"{name}: the weights alone take {best.memory['weights']:.1f} GiB; take a smaller model or a larger card"
 
 

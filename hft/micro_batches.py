@@ -18,7 +18,7 @@ class Choice(NamedTuple):
     tokens: int  # of the largest micro-batch, padding counted
     memory: dict[str, float]  # GiB by part
     correction: float  # by earlier runs, part of memory
-    seconds: float  # per optimizer step
+    seconds: float | None  # per optimizer step
     fits: bool
 
     @property
@@ -57,3 +57,19 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
             seconds = estimate.seconds(shape, work / processes, batch // rows // processes, saving, estimate.rate(card.name) or 100)
             found.append(Choice(rows, saving, tokens, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
+
+
+def tokens_allowed(memory: float) -> int:
+    """Tokens of a forward pass on a card of so many GiB, where there is no estimate.
+
+    256 a GiB: an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens on an H200.
+    """
+    return int(256 * memory)
+
+
+def by_rule(recipe: Recipe, batch: int, device: str, backend: str, budget: int) -> tuple[int, str, str]:
+    """(rows, checkpointing, reason) where there is no estimate: the most of a step's `batch` rows that stay within `budget` tokens."""
+    longest = recipe.model.max_tokens
+    rows = max(n for n in divisors(batch) if n == 1 or n * longest <= budget)
+    saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
+    return rows, saved, f"{rows} x {longest} tokens within {budget}"

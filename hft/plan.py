@@ -1,12 +1,11 @@
 """A plan says what changes the speed: how this machine carries out a recipe. It never changes which rows meet in a step."""
 
-import importlib.util
 import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hft import machine, micro_batches, peaks, shape
+from hft import machine, micro_batches, peaks, rollout, shape
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
@@ -17,8 +16,6 @@ DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
 KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
         "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
-
-SMALL_CARD = 40  # GiB: below, vLLM beside an 8B model takes its cache back from training
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                        f"({', '.join(shape.FAMILIES)}) are kept apart", "leave it out, or write --padded")
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
-    budget = int(256 * memory) if device == "cuda" else 4096
-    fits, saved, reason = by_rule(recipe, share, device, backend, budget)
+    budget = micro_batches.tokens_allowed(memory) if device == "cuda" else 4096
+    fits, saved, reason = micro_batches.by_rule(recipe, share, device, backend, budget)
     estimated = []
     if device == "cuda" and recipe.lora and known:
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes,
@@ -109,24 +106,14 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
-    has_vllm = recipe.method == "grpo" and device == "cuda" and importlib.util.find_spec("vllm") is not None
-    usual = (("vllm", "installed, and much faster") if has_vllm and backend == "unsloth" else
-             ("transformers", "vLLM needs method: grpo, a GPU and the unsloth backend"))  # beside plain, vLLM 0.26 fails
-    generator = choice.of("generator", *usual, ("transformers", "vllm"))
-    if generator == "vllm" and not (has_vllm and backend == "unsloth"):
-        raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
-    standby = generator == "vllm" and choice.flag("standby", *(
-        (True, f"{memory:.0f} GiB are too few for both at once") if memory < SMALL_CARD else (False, "the card has room for both at once")))
-    usual = (75, "of the card, in percent; all but the weights is free while training") if standby else (
-        50, "half of the card, in percent; the other half trains")
-    percent = choice.of("vllm_memory", *usual) if generator == "vllm" else None
+    generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, memory)
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
         padding_free=padding_free, checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
-        generator=generator, vllm_memory=percent and percent / 100, standby=standby, deterministic=deterministic, why=choice.why,
+        generator=generator, vllm_memory=vllm_share, standby=standby, deterministic=deterministic, why=choice.why,
         expected_gib=taken and round(taken.gib, 2), correction=taken.correction if taken else 1.0,
     )
 
@@ -150,17 +137,6 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
         raise HftError(f"{count} processes do not divide the recipe's batch_size {batch}",
                        f"choose one of: {', '.join(map(str, divisors(batch)))}")
     return count
-
-
-def by_rule(recipe: Recipe, batch: int, device: str, backend: str, budget: int) -> tuple[int, str, str]:
-    """(rows, checkpointing, reason) where there is no estimate: the most of a step's `batch` rows that stay within `budget` tokens.
-
-    256 tokens a GiB of a card: an 8B model in 4 bits with checkpointing takes 6 GiB and at most 2 GiB a 1,000 tokens on an H200.
-    """
-    longest = recipe.model.max_tokens
-    rows = max(n for n in divisors(batch) if n == 1 or n * longest <= budget)
-    saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"
-    return rows, saved, f"{rows} x {longest} tokens within {budget}"
 
 
 def safer(plan: Plan) -> Plan:

@@ -25,6 +25,17 @@ def test_a_model_too_large_for_a_card(invoke):
     assert "rtx5080: the weights alone take 17.9 GiB; take a smaller model or a larger card" in done.output
 
 
+def test_reinforcement_learning_with_vllm_beside_it(invoke):
+    done = invoke("plan", "grpo_indonesian", "--gpu", "rtx5080")
+    assert done.exit_code == 0, done.output
+    assert "1024 tokens a row, 4 completions a step, 100 steps" in done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    assert ["rtx5080", "yes", "12.8", "of", "16", "4", "x", "1", "offloaded", "-", "-"] in lines
+    assert ["vllm", "6.34"] in lines
+    tight = invoke("plan", "grpo_indonesian", "--gpu", "rtx5080", "--set", "model.quantization=none")
+    assert "rtx5080: --set model.quantization=nf4 would fit (12.8 GiB); it changes the result" in tight.output
+
+
 def test_the_whole_time_where_the_steps_are_known(invoke):
     done = invoke("plan", "quickstart", "--gpu", "rtx4090")
     assert "80 steps" in done.output
@@ -33,7 +44,6 @@ def test_the_whole_time_where_the_steps_are_known(invoke):
 
 @pytest.mark.parametrize(("words", "said", "code"), [
     (("quickstart", "--gpu", "gtx1080"), "no card 'gtx1080' is known", 1),
-    (("grpo_quickstart", "--gpu", "all"), "no estimate for recipe grpo_quickstart: its method is not sft", 1),
     (("quickstart", "--gpu", "all", "--set", "lora=null"), "it trains all weights", 1),
     (("quickstart", "--gpu", "all", "--set", "model.name=someone/unheard-of"), "the shape of someone/unheard-of is not known", 1),
     (("quickstart", "--row-tokens", "9"), "add --gpu all", 2)])

@@ -149,18 +149,6 @@ def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(tmp_
     assert (found["backend"], found.get("rows_per_device")) == ("plain", rows)
 
 
-@pytest.mark.parametrize(("card", "wanted", "standby", "share"), [
-    ("5080", {}, True, 0.75), ("4090", {}, True, 0.75), ("h100", {}, False, 0.5),
-    ("h100", {"standby": True}, True, 0.75),
-    ("4090", {"standby": False}, False, 0.5), ("4090", {"vllm_memory": 60}, True, 0.6),
-    ("4090", {"generator": "transformers"}, False, None)])
-def test_on_a_small_card_vllm_gives_its_cache_back_while_the_model_trains(monkeypatch, card, wanted, standby, share):
-    pretend(monkeypatch, card)
-    monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: name == "vllm")
-    made = plan.make(recipe_file.load("grpo_indonesian").recipe, **wanted)
-    assert (made.standby, made.vllm_memory) == (standby, share)
-
-
 def test_what_the_user_chooses_is_kept_and_the_rest_is_the_fastest_for_it(monkeypatch, recipe):
     pretend(monkeypatch, "4090")
     lengths = [482] * 16

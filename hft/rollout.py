@@ -1,0 +1,50 @@
+"""What writes the completions of reinforcement learning: transformers, or vLLM beside the model, which shares its weights."""
+
+import importlib.util
+
+from hft import estimate
+from hft.choices import Choices
+from hft.errors import HftError
+from hft.machine import Gpu
+from hft.micro_batches import Choice, by_rule, tokens_allowed
+from hft.recipe import Recipe
+from hft.shape import Shape
+
+SMALL = 40  # GiB: on smaller cards an 8B model and vLLM's cache take turns
+SHARE = {True: 75, False: 50}  # percent of the card for vLLM: where its cache makes room while the model trains, and where it does not
+CACHE = 1.0  # GiB that vLLM needs beside the weights at the least: a few completions of 8B models
+
+
+def choose(choice: Choices, recipe: Recipe, device: str, backend: str, memory: float) -> tuple[str, bool, float | None]:
+    """(generator, whether vLLM stands by while the model trains, vLLM's share of a card of `memory` GiB).
+
+    Raises HftError where vLLM is asked for and cannot be.
+    """
+    can = recipe.method == "grpo" and (device, backend) == ("cuda", "unsloth") and importlib.util.find_spec("vllm") is not None
+    usual = (("vllm", "installed, and much faster") if can else
+             ("transformers", "vLLM needs method: grpo, a GPU and the unsloth backend"))  # beside plain, vLLM 0.26 fails
+    generator = choice.of("generator", *usual, ("transformers", "vllm"))
+    if generator == "transformers":
+        return generator, False, None
+    if not can:
+        raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
+    standby = choice.flag("standby", *((True, f"{memory:.0f} GiB are too few for both at once") if memory < SMALL else
+                                       (False, "the card has room for both at once")))
+    why = "all but the weights is free while training" if standby else "the rest trains"
+    return generator, standby, choice.of("vllm_memory", SHARE[standby], f"percent of the card; {why}") / 100
+
+
+def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Choice:
+    """What training takes on this card with vLLM beside it: the larger of writing completions and of learning from them.
+
+    Not measured on cards below 140 GiB; completions are as long as allowed. Seconds depend on them and are not estimated.
+    """
+    rows, saving, _ = by_rule(recipe, recipe.train.batch_size, "cuda", "unsloth", tokens_allowed(card.memory))
+    tokens = rows * recipe.model.max_tokens
+    learning = estimate.memory(shape, recipe, tokens, True, saving)
+    standby = card.memory < SMALL
+    cache = SHARE[standby] / 100 * card.memory - learning["weights"]
+    learning["vllm"] = 0 if standby else cache
+    writing = {**{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")}, "vllm": cache}
+    memory = max(learning, writing, key=lambda parts: sum(parts.values()))
+    return Choice(rows, saving, tokens, memory, 1.0, None, cache >= CACHE and sum(memory.values()) <= estimate.room(card.memory))
