@@ -43,8 +43,8 @@ ifneq ($(GPUS),all)
 export CUDA_VISIBLE_DEVICES := $(GPUS)
 endif
 endif
-# For Docker: IMAGE=name of an image of your own, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
-export IMAGE GPUS CACHE BASE_IMAGE LLAMA_CPP
+# For Docker: IMAGE=name of an image of your own, NETWORK=host, BASE_IMAGE=, LLAMA_CPP=folder of a finished build of llama.cpp.
+export IMAGE GPUS CACHE BASE_IMAGE LLAMA_CPP NETWORK
 ifeq ($(LOCK),cuda)
 # xformers 0.0.35 links CUDA 12's runtime; without this folder Unsloth falls back to an attention that is 2.7 times slower.
 CALLERS_LIBRARIES := $(LD_LIBRARY_PATH)

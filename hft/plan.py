@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hft import machine, micro_batches, peaks, rollout, shape
+from hft import machine, micro_batches, peaks, rollout, servers, shape
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
@@ -119,20 +119,28 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
 
 
 def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
-    """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly.
+    """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly; on all servers.
 
     Raises HftError where that number cannot share it.
     """
-    wanted = choice.of("processes", "1", "more GPUs share a step with --processes all")
-    gpus, batch = len(machine.cards()) if device == "cuda" else None, recipe.train.batch_size
+    where = servers.here()
+    share = where.count if where else 1  # the number must be the same on each server
+    wanted = choice.of("processes", *(("all", f"{share} servers share a step") if where else
+                                      ("1", "more GPUs share a step with --processes all")))
+    if recipe.method != "sft":
+        if where or wanted not in ("1", "all"):
+            raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes, and PET_NNODES")
+        return 1
+    gpus, batch = len(machine.cards()) * share if device == "cuda" else None, recipe.train.batch_size
     if wanted == "all":
-        return max(n for n in divisors(batch) if n <= (gpus or 1)) if recipe.method == "sft" else 1
+        wanted = max((n for n in divisors(batch) if n % share == 0 and n <= (gpus or share)), default=share)
     count = int(wanted) if str(wanted).isdigit() else 0
     if count < 1 or (gpus and count > gpus):
         raise HftError(f"{choice.why['processes']}: '{wanted}' is not a number of processes for {gpus or 'no'} GPUs",
                        "for example --processes all")
-    if count > 1 and recipe.method != "sft":
-        raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes")
+    if count % share:
+        raise HftError(f"{choice.why['processes']}: {count} processes cannot be shared evenly by {share} servers",
+                       "it counts the processes of all servers together")
     if batch % count:
         raise HftError(f"{count} processes do not divide the recipe's batch_size {batch}",
                        f"choose one of: {', '.join(map(str, divisors(batch)))}")

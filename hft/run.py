@@ -159,7 +159,7 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
                 return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
             opened.model = None  # its GPU is the first worker's
             free_memory()
-            training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps)
+            training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps, len(tried) + 1)
             if opened.prepared.evaluate:
                 again = with_weights(run, own_model(run, opened.loaded), opened.plan, opened.prepared)
                 opened = replace(again, loaded=opened.loaded)

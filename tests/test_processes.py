@@ -1,9 +1,10 @@
-"""Several training processes: what is refused, and real ones on the CPU (gloo) that are stopped, killed and go on."""
+"""Several training processes: what is refused, and real ones on the CPU (gloo) that are stopped, killed and go on, on two servers."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,8 +57,8 @@ def test_workers_get_their_share_of_cores_and_all_visible_gpus(monkeypatch):
     assert processes.environment(2, "cpu")["CUDA_VISIBLE_DEVICES"] == ""
 
 
-def hft(folder, *options):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"}
+def hft(folder, *options, **variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"} | variables
     return subprocess.Popen([sys.executable, "-m", "hft", *WORDS, *options], cwd=folder, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, env={**environment, "PYTHONPATH": str(ROOT)})
 
@@ -83,7 +84,7 @@ def workers(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_stopped_killed_and_resumed_give_the_curve_of_one(tmp_path):
+def test_two_processes_stopped_killed_and_resumed_on_two_servers_give_the_curve_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
@@ -109,9 +110,15 @@ def test_two_processes_stopped_killed_and_resumed_give_the_curve_of_one(tmp_path
     assert "Traceback" not in said
     assert "go on" in said
 
-    resumed = hft(two, *both)
-    said, _ = resumed.communicate(timeout=400)
-    assert resumed.returncode == 0, said
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    servers = [hft(two, *both, PET_NNODES="2", PET_NODE_RANK=str(rank), PET_MASTER_ADDR="127.0.0.1", PET_MASTER_PORT=port)
+               for rank in (0, 1)]
+    for server in servers:
+        said, _ = server.communicate(timeout=400)
+        assert server.returncode == 0, said
+    assert "Trained. The first server writes the results." in said
     (single, reference), (double, losses) = result(one), result(two)
     assert double["plan"]["processes"] == 2
     assert double["data"]["tokens_in_order"] == single["data"]["tokens_in_order"]

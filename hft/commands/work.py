@@ -25,7 +25,7 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
     Example: hft train quickstart --max-steps 5
              hft train korquad_tutorial korquad_qlora
     """
-    from hft import recipe_file, runs, stages
+    from hft import recipe_file, runs, servers, stages
 
     some_recipe(names, "train")
     checked = [recipe_file.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
@@ -33,6 +33,8 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
         resume = resume is not False
         several("train", names, resume=resume, anew=not resume, set=overrides, max_steps=max_steps, dry_run=dry_run, **choices)
     loaded = checked[0]
+    where = servers.here()
+    leads = dry_run or not (where and where.rank)
     unfinished = runs.to_resume(loaded) if resume else None
     if resume and not (unfinished and stages.same(unfinished, stages.find(loaded))):
         if finished := stages.finished(loaded, max_steps):
@@ -42,11 +44,15 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
 
                 after.finish_exports(finished, loaded, choices)
             return
-        click.echo("No unfinished run of this recipe: starting a new one.")
-    from hft import run
+        if leads:
+            click.echo("No unfinished run of this recipe: starting a new one.")
+    from hft import processes, run
 
     try:
-        run.train(loaded, choices, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
+        if leads:
+            run.train(loaded, choices, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
+        else:
+            processes.follow(loaded, where)
     except KeyboardInterrupt:
         click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
         raise SystemExit(130) from None
