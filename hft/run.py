@@ -49,7 +49,10 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
         loaded = start_from(parent, loaded, run, plan)
         say(f"Loading {plan.backend}'s libraries and the rows (up to half a minute on a CPU) ...")
+        get_ready(plan)
+        clock.lap("libraries")
         prepared = prepare(loaded, plan, given)
+        clock.lap("rows")
         plan = plans.make(loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices)
         say(f"Plan: {plan.describe()}. Loading the model ...")
         if plan.processes > 1 and (not prepared.evaluate or asking.asked(run, loaded.recipe, "base")):
@@ -60,7 +63,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         say(rows_line(prepared))
         data_facts = passport.same_data(run, loaded, opened.prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
-        clock.lap("load")
+        clock.lap("model")
         asking.ask(run, opened, "base")
         clock.lap("evaluate_base")
         opened, training = fit_the_card(run, opened, max_steps)
@@ -75,7 +78,8 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         hashes = passport.write(run, loaded, opened.plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
-        say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}")
+        say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}\nOf that {clock.describe()}; "
+            f"the first step {training['first_step_seconds'] or 0:.1f} s")
         for path, hashed in hashes.items():
             if path.startswith(f"{after}/") and path.endswith(".safetensors"):
                 say(f"{after} {hashed}")
@@ -111,6 +115,9 @@ class Clock:
     def lap(self, name: str) -> None:
         now = time.monotonic()
         self.seconds[name], self.last = round(now - self.last, 1), now
+
+    def describe(self) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {seconds:.0f} s" for name, seconds in self.seconds.items() if seconds >= 0.5)
 
 
 def prepare(loaded: Loaded, plan: Plan, given: rows.Read) -> rows.Prepared:

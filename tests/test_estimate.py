@@ -34,7 +34,8 @@ TIMED = [(6852, 1, "offloaded", 0.570), (6745, 1, "offloaded", 0.576), (6745, 4,
 
 @pytest.mark.parametrize(("shape", "rank", "tokens", "padded", "checkpointing", "backend", "peak"), MEASURED)
 def test_memory_is_within_a_tenth_of_what_was_measured(shape, rank, tokens, padded, checkpointing, backend, peak):
-    recipe = recipe_file.load("korquad_qlora", (f"lora.rank={rank}", f"model.quantization={'none' if shape is SMALL else 'nf4'}")).recipe
+    name = "medical_quickstart_1" if shape is QWEN2_7B else "korquad_qlora"  # the one keeps its optimizer in fp32
+    recipe = recipe_file.load(name, (f"lora.rank={rank}", f"model.quantization={'none' if shape is SMALL else 'nf4'}")).recipe
     assert sum(estimate.memory(shape, recipe, tokens, padded, checkpointing, backend).values()) == pytest.approx(peak, rel=0.1)
 
 

@@ -145,6 +145,7 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             return {"losses": [round(one, 6) for one in self.losses],
                     "reference_left_at": self.parted if self.reference else None,
                     "first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
+                    "first_step_seconds": round(self.seconds[0], 2) if self.seconds else None,  # of this process: it compiles
                     "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
                     "peak_gib": round(peak, 2) if peak else None}
 
