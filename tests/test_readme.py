@@ -12,6 +12,7 @@ from hft.cli import cli
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+COMMANDS = [re.sub(r"^(PET_\w+=\S+ )+", "", command) for command in COMMANDS]  # torchrun's variables come before the command
 MAKE = sorted({command for command in COMMANDS if command.startswith("make")})
 
 
