@@ -26,7 +26,8 @@ class Choices:
             return usual
         return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
 
-    def of(self, name: str, default, reason: str, known: tuple[str, ...] = ()):
+    def of(self, name: str, default, reason: str, known: tuple[str, ...] = (), most: int | None = None):
+        """What the user, else the environment, asks for, as the default's type; else the default. Raises HftError for what cannot be."""
         variable = f"HFT_{name.upper()}"
         if self.wanted.get(name) is not None:
             value, self.why[name] = self.wanted[name], f"--{name.replace('_', '-')}"
@@ -38,7 +39,8 @@ class Choices:
         if known and value not in known:
             raise HftError(f"{self.why[name]}: '{value}' is not known", f"choose one of: {', '.join(known)}")
         if isinstance(default, int):
-            if not str(value).isdigit():
-                raise HftError(f"{self.why[name]}: '{value}' is not a whole number", f"for example {variable}={default}")
+            if not str(value).isdigit() or int(value) < 1 or (most and int(value) > most):
+                raise HftError(f"{self.why[name]}: '{value}' is not a whole number from 1{f' to {most}' if most else ' up'}",
+                               f"for example {variable}={default}")
             return int(value)
         return value

@@ -70,7 +70,9 @@ def in_image(facts: dict) -> dict:
 
 
 def machine(facts: dict) -> dict:
-    return {"gpus": [gpu["name"] for gpu in facts["machine"]["gpus"]], "cpu": facts["machine"]["cpu"]}
+    """GPUs, processor, and the C library, whose exponential and logarithm a CPU's training takes."""
+    there = facts["machine"]
+    return {"gpus": [gpu["name"] for gpu in there["gpus"]], "cpu": there["cpu"], "libc": there.get("system", "").partition("-with-")[2]}
 
 
 def weights_of(model: dict) -> dict:

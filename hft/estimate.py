@@ -19,9 +19,9 @@ PADDED = 1.25  # padded rows need masks and copies that joined rows do not
 LAUNCH = 0.0068  # seconds of Python and kernel launches a layer and micro-batch, forward and backward
 REACHED = 0.80  # share of a card's bf16 peak that large matrix products reach (790 of 989 TFLOP/s on the H200)
 
-# Dense bf16 TFLOP/s with fp32 accumulation and GiB, by NVIDIA's data sheets.
-CARDS = {"rtx4090": (165.2, 24), "rtx5080": (112.6, 16), "rtx5090": (209.5, 32), "a100": (312.0, 80), "h100": (989.4, 80),
-         "h200": (989.4, 140)}
+# Dense bf16 TFLOP/s with fp32 accumulation, by NVIDIA's data sheets; GiB as nvidia-smi shows them.
+CARDS = {"rtx4090": (165.2, 23.99), "rtx5080": (112.6, 15.92), "rtx5090": (209.5, 31.84), "a100": (312.0, 80.0), "h100": (989.4, 79.65),
+         "h200": (989.4, 140.4)}
 
 
 def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointing: str, backend: str = "unsloth") -> dict[str, float]:

@@ -1,6 +1,6 @@
 """`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
 
-from hft import estimate, machine, methods, micro_batches, rollout, rows, shape
+from hft import estimate, machine, methods, micro_batches, peaks, rollout, rows, shape
 from hft.errors import HftError
 from hft.log import columns
 from hft.machine import Gpu
@@ -52,10 +52,11 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
 
 
 def first(recipe: Recipe, found: Shape, gpu: Gpu, lengths: list[int]) -> Choice:
-    """What the plan would choose on this card: with vLLM beside the model for method: grpo."""
+    """What the plan would choose on this card by itself: with Unsloth, and with vLLM beside the model for method: grpo."""
     if recipe.method == "grpo":
         return rollout.fits(recipe, found, gpu)
-    return micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths)[0]
+    corrections = peaks.corrections(recipe, gpu, "unsloth", True)
+    return micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, corrections=corrections)[0]
 
 
 def cards() -> dict[str, Gpu]:

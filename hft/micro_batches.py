@@ -37,11 +37,11 @@ def largest(lengths: list[int], rows: int, padded: bool) -> int:
 
 
 def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
-            processes: int = 1, corrections: dict[str, float] | None = None) -> list[Choice]:
+            processes: int = 1, savings: tuple[str, ...] = (), corrections: dict[str, float] | None = None) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
-    `corrections` are those of peaks.py.
+    `savings` are the kinds of checkpointing to choose from, `corrections` those of peaks.py.
     """
     batch = recipe.train.batch_size
     lengths = lengths or [recipe.model.max_tokens] * batch
@@ -50,7 +50,7 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     for rows in divisors(batch // processes):
         tokens = largest(lengths, rows, padded)
         work = mean if not padded else tokens * batch / rows
-        for saving in SAVING[backend]:
+        for saving in savings or SAVING[backend]:
             memory = estimate.memory(shape, recipe, tokens, padded, saving, backend)
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())

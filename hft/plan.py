@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hft import machine, micro_batches, peaks, rollout, servers, shape
+from hft import machine, micro_batches, peaks, rollout, shape
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
@@ -50,7 +50,8 @@ class Plan:
 
 
 def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | None = None, **wanted) -> Plan:
-    """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... are asked.
+    """The plan for this machine; `wanted` holds the user's own choices, else HFT_BACKEND, HFT_DEVICE, ... are asked; and how many
+    `servers` train together.
 
     - device: the GPU where there is one. backend: unsloth. precision: bf16 on a GPU, fp32 on a CPU, which every CPU computes alike.
     - rows per device and checkpointing: the fastest that fits by the estimate (micro_batches.py), for rows of these `lengths`
@@ -85,15 +86,17 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                        f"({', '.join(shape.FAMILIES)}) are kept apart", "leave it out, or write --padded")
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
-    budget = micro_batches.tokens_allowed(memory) if device == "cuda" else 4096
+    precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
+                                         ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
+    budget = micro_batches.tokens_allowed(memory) // (1 if precision == "bf16" else 2) if device == "cuda" else 4096
     fits, saved, reason = micro_batches.by_rule(recipe, share, device, backend, budget)
     estimated = []
-    if device == "cuda" and recipe.lora and known:
-        estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes,
+    if device == "cuda" and recipe.lora and known and precision == "bf16":  # the estimate's
+        savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
+        estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
                                           peaks.corrections(recipe, card, backend, padding_free))
-        same = [one for one in estimated if choice.asked("rows_per_device") in (None, str(one.rows))
-                and choice.asked("checkpointing") in (None, one.checkpointing)]
-        best = (same or estimated)[0]
+        wanted_rows = (choice.asked("rows_per_device") or "").lstrip("0")
+        best = next((one for one in estimated if wanted_rows == str(one.rows)), estimated[0])
         fits, saved = best.rows, best.checkpointing
         reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
                   f"{'' if lengths else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
@@ -104,8 +107,6 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
     checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
-    precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
-                                         ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, memory)
     steps = total_steps or recipe.train.steps or 100
     return Plan(
@@ -123,12 +124,11 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
 
     Raises HftError where that number cannot share it.
     """
-    where = servers.here()
-    share = where.count if where else 1  # the number must be the same on each server
-    wanted = choice.of("processes", *(("all", f"{share} servers share a step") if where else
+    share = choice.wanted.get("servers") or 1  # the number must be the same on each of them
+    wanted = choice.of("processes", *(("all", f"{share} servers share a step") if share > 1 else
                                       ("1", "more GPUs share a step with --processes all")))
     if recipe.method != "sft":
-        if where or wanted not in ("1", "all"):
+        if share > 1 or wanted not in ("1", "all"):
             raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes, and PET_NNODES")
         return 1
     gpus, batch = len(machine.cards()) * share if device == "cuda" else None, recipe.train.batch_size
@@ -168,7 +168,8 @@ def safer(plan: Plan) -> Plan:
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
     before = json.loads(path.read_text(encoding="utf-8"))
-    asked = wanted.get("processes") or os.environ.get("HFT_PROCESSES")
-    names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if asked and asked != str(before.get("processes")) else set())
+    asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before.get("processes") or 1
+    others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
+    names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if others else set())
     return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}
 

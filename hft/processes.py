@@ -1,8 +1,10 @@
 """Training on several GPUs: torchrun starts a worker for each, and this process waits for them; servers.py has several servers."""
 
+import contextlib
 import ctypes
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from hft.methods.training import OutOfMemory
 from hft.methods.watch import STOP, STOPS
 from hft.recipe_file import Loaded
 
-PATIENCE = {"first": 3600, "again": 120}  # seconds: the first server may evaluate the base before; after a failure it starts again or ends
-DONE, FAILED = "trained.json", "failed.json"  # what the first worker, and the first one that failed, leave in the run folder
+# Seconds to wait for the first server: it may evaluate the base before; after a failure it starts again or ends.
+PATIENCE = {"first": 3600, "again": 120, "finished": 120}
+DONE = "trained.json"  # what the first worker leaves in the run folder
 
 
 def heard() -> str:
@@ -25,63 +28,78 @@ def heard() -> str:
     return f"workers-{where.rank}.log" if where and where.rank else "workers.log"
 
 
-def fit(run: Path, count: int, device: str, max_steps: int | None, attempt: int = 1) -> dict:
+def failed(call: str) -> str:
+    """The file in the run folder where the first worker of a training to fail says why."""
+    return f"failed-{call}.json"
+
+
+def fit(run: Path, count: int, device: str, max_steps: int | None) -> dict:
     """Train in `count` worker processes, on all servers together; returns what the passport keeps of training.
 
     Raises OutOfMemory when a worker's card was too small, KeyboardInterrupt after a Ctrl-C, and HftError when a worker failed.
     """
-    for name in (DONE, FAILED, STOP):
-        (run / name).unlink(missing_ok=True)
-    servers.call(run, attempt, max_steps)
+    call = secrets.token_hex(4)
+    for old in (run / DONE, run / STOP, *run.glob(failed("*"))):
+        old.unlink(missing_ok=True)
     try:
-        code = launch(run, count, device, max_steps)
+        code = launch(run, call, count, device, max_steps, leads=True)
     finally:
         servers.dismiss(run)
-    if (run / FAILED).exists():
-        failed = json.loads((run / FAILED).read_text(encoding="utf-8"))
-        for name in (FAILED, STOP):
+    again = f"hft train {run.parent.name} --resume"
+    if (run / failed(call)).exists():
+        said = json.loads((run / failed(call)).read_text(encoding="utf-8"))
+        for name in (failed(call), STOP):
             (run / name).unlink(missing_ok=True)
-        if failed["kind"] == "memory":
+        if said["kind"] == "memory":
             raise OutOfMemory
-        if failed["kind"] == "stopped":
+        if said["kind"] == "stopped":
             raise KeyboardInterrupt
-        raise HftError(f"worker {failed['rank']} of {count} failed: {failed['said']} (all of it: {run / heard()})",
-                       f"mend it and go on: hft train {run.parent.name} --resume")
+        raise HftError(f"worker {said['rank']} of {count} failed: {said['said']} (all of it: {run / heard()})",
+                       f"mend it and go on: {again}")
+    if code and "clients joined" in (run / heard()).read_text(encoding="utf-8"):
+        raise HftError("the other servers did not come within torchrun's 15 minutes", f"start the same command on all of them: {again}")
     if code or not (run / DONE).exists():
-        raise HftError(f"a worker of {count} was killed: see {run / heard()}",
-                       f"go on from the last checkpoint: hft train {run.parent.name} --resume")
+        raise HftError(f"a worker of {count} was killed: see {run / heard()}", f"go on from the last checkpoint: {again}")
     facts = json.loads((run / DONE).read_text(encoding="utf-8"))
     (run / DONE).unlink()
     return facts
 
 
-def follow(loaded: Loaded, where: servers.Servers) -> None:
+def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None) -> None:
     """Lend this server's processes to the first server's run of the same recipe, until it is trained.
 
-    Raises HftError when no such run appears, or its training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
+    Where a run is `finished` already, the first server may have nothing to train. Raises HftError when no such run appears, or its
+    training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
     """
     say(f"Server {where.rank + 1} of {where.count}: waiting for the first one's run of {loaded.name} in {runs.root()} ...")
-    patience, done = PATIENCE["first"], 0
+    patience, done = PATIENCE["finished" if finished else "first"], set()
     while found := servers.called(loaded, where, done, patience):
-        run, done = found.run, found.attempt
-        plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
-        say(f"{run}: training with the other servers; what they say is in {run / heard()}")
-        if launch(run, plan["processes"], plan["device"], found.max_steps) == 0:
+        plan = json.loads((found.run / "plan.json").read_text(encoding="utf-8"))
+        share = plan["processes"] // where.count
+        if plan["device"] == "cuda" and share > len(machine.cards()):
+            raise HftError(f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
+                           f"--processes {where.count * max(1, len(machine.cards()))} on the first server")
+        say(f"{found.run}: training with the other servers; what the workers here say is in {found.run / heard()}")
+        if launch(found.run, found.call, plan["processes"], plan["device"], found.max_steps) == 0:
             say("Trained. The first server writes the results.")
             return
+        done.add(found.call)
         patience = PATIENCE["again"]
+    if finished and not done:
+        say(f"Nothing to train: {finished} is finished, and the first server does not call.")
+        return
     raise HftError("the training with the other servers ended early" if done else
                    f"no run of {loaded.name} was started by the first server within an hour",
                    f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})")
 
 
-def launch(run: Path, count: int, device: str, max_steps: int | None) -> int:
+def launch(run: Path, call: str, count: int, device: str, max_steps: int | None, leads: bool = False) -> int:
     """Start torchrun for this server's share of `count` workers, and wait; returns its exit code."""
     where = servers.here()
     share = count // where.count if where else count
     words = [sys.executable, "-m", "torch.distributed.run", *([] if where else ["--standalone"]), "--nproc-per-node", str(share),
-             "-m", "hft.worker", str(run), *([str(max_steps)] if max_steps else [])]
-    return wait(words, environment(share, device), run)
+             "-m", "hft.worker", str(run), call, *([str(max_steps)] if max_steps else [])]
+    return wait(words, environment(share, device), run, (lambda: servers.call(run, call, max_steps)) if leads else lambda: None)
 
 
 def environment(count: int, device: str) -> dict[str, str]:
@@ -90,10 +108,11 @@ def environment(count: int, device: str) -> dict[str, str]:
             "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else ",".join(machine.visible())}
 
 
-def wait(words: list[str], env: dict[str, str], run: Path) -> int:
-    """Run torchrun to its end; a Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them.
+def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
+    """Run torchrun to its end, with a `beat` every two seconds; returns its exit code.
 
-    Raises KeyboardInterrupt after a second one, and on servers other than the first after one.
+    A Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them. Raises KeyboardInterrupt after
+    a second one, and on servers other than the first after one.
     """
     asked = []
     log = run / heard()
@@ -109,7 +128,10 @@ def wait(words: list[str], env: dict[str, str], run: Path) -> int:
 
         before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
         try:
-            code = process.wait()
+            while (code := process.poll()) is None:
+                beat()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -31,7 +31,7 @@ def choose(choice: Choices, recipe: Recipe, device: str, backend: str, memory: f
     standby = choice.flag("standby", *((True, f"{memory:.0f} GiB are too few for both at once") if memory < SMALL else
                                        (False, "the card has room for both at once")))
     why = "all but the weights is free while training" if standby else "the rest trains"
-    return generator, standby, choice.of("vllm_memory", SHARE[standby], f"percent of the card; {why}") / 100
+    return generator, standby, choice.of("vllm_memory", SHARE[standby], f"percent of the card; {why}", most=95) / 100
 
 
 def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Choice:
@@ -44,7 +44,7 @@ def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Choice:
     learning = estimate.memory(shape, recipe, tokens, True, saving)
     standby = card.memory < SMALL
     cache = SHARE[standby] / 100 * card.memory - learning["weights"]
-    learning["vllm"] = 0 if standby else cache
-    writing = {**{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")}, "vllm": cache}
+    learning["vllm"] = 0 if standby else max(0, cache)
+    writing = {**{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")}, "vllm": max(0, cache)}
     memory = max(learning, writing, key=lambda parts: sum(parts.values()))
     return Choice(rows, saving, tokens, memory, 1.0, None, cache >= CACHE and sum(memory.values()) <= estimate.room(card.memory))

@@ -166,14 +166,15 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
                 return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
             opened.model = None  # its GPU is the first worker's
             free_memory()
-            training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps, len(tried) + 1)
+            training = processes.fit(run, opened.plan.processes, opened.plan.device, max_steps)
             if opened.prepared.evaluate:
                 again = with_weights(run, own_model(run, opened.loaded), opened.plan, opened.prepared)
                 opened = replace(again, loaded=opened.loaded)
             return opened, {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
-        tried.append(opened.plan.describe())
+        kept = {name: getattr(opened.plan, name) for name in ("checkpointing", "expected_gib", "correction")}
+        tried.append({"plan": opened.plan.describe(), **kept})
         say(f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ...")
         opened.model = None
         free_memory()

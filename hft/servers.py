@@ -26,7 +26,7 @@ class Servers(NamedTuple):
 
 def here() -> Servers | None:
     """What PET_NNODES, PET_NODE_RANK and PET_MASTER_ADDR say; None where one server trains. Raises HftError for half of them."""
-    count = os.environ.get("PET_NNODES", "1")
+    count = os.environ.get("PET_NNODES") or "1"
     if count == "1":
         return None
     told = {name: os.environ.get(name, "") for name in ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")}
@@ -40,34 +40,40 @@ def here() -> Servers | None:
 
 
 class Call(NamedTuple):
-    """The first server's: which run, how often it has called, where training stops."""
+    """The first server's: which run, which of its trainings, where training stops."""
 
     run: Path
-    attempt: int
+    call: str
     max_steps: int | None
 
 
-def call(run: Path, attempt: int, max_steps: int | None) -> None:
-    """Let the other servers start their workers for this run."""
+def call(run: Path, call: str, max_steps: int | None) -> None:
+    """Let the other servers start their workers for this run; repeated while torchrun runs, which shows that this server lives."""
     if where := here():
-        files.write_json(run / CALL, {"name": where.name, "attempt": attempt, "max_steps": max_steps})
+        files.write_json(run / CALL, {"name": where.name, "call": call, "max_steps": max_steps, "beat": time.time()})
 
 
 def dismiss(run: Path) -> None:
     (run / CALL).unlink(missing_ok=True)
 
 
-def called(loaded: Loaded, where: Servers, after: int, patience: float) -> Call | None:
-    """What the first server calls for, after so many attempts; None when it does not call within `patience` seconds."""
-    end = time.monotonic() + patience
+def called(loaded: Loaded, where: Servers, after: set[str], patience: float) -> Call | None:
+    """What the first server calls for, but for the calls in `after`; None when it does not call within `patience` seconds.
+
+    A call counts once it is repeated: one that a killed server left behind never is.
+    """
+    end, heard = time.monotonic() + patience, {}
     while time.monotonic() < end:
-        newest = [run for run in runs.every(loaded.name) if run.name.endswith(loaded.digest[:12])][-1:]
-        for run in newest:
+        for run in runs.every(loaded.name):
+            if not run.name.endswith(loaded.digest[:12]):
+                continue
             try:
                 said = json.loads((run / CALL).read_text(encoding="utf-8"))
             except (OSError, ValueError):  # not yet
                 continue
-            if said["name"] == where.name and said["attempt"] > after:
-                return Call(run, said["attempt"], said["max_steps"])
+            if said["name"] != where.name or said["call"] in after:
+                continue
+            if heard.setdefault(said["call"], said["beat"]) != said["beat"]:
+                return Call(run, said["call"], said["max_steps"])
         time.sleep(0.5)
     return None

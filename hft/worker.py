@@ -1,4 +1,4 @@
-"""One of several training processes, as torchrun starts it: `python -m hft.worker RUN [MAX_STEPS]`. The first one writes."""
+"""One of several training processes, as torchrun starts it: `python -m hft.worker RUN CALL [MAX_STEPS]`. The first one writes."""
 
 import contextlib
 import io
@@ -7,14 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from hft import files, libraries, processes, redact, rows, stages
+from hft import files, libraries, passport, processes, redact, rows, stages
 from hft import log as logging
 from hft.errors import HftError
 from hft.methods.training import OutOfMemory
 from hft.plan import Plan
 
 
-def main(run: Path, max_steps: int | None) -> int:
+def main(run: Path, call: str, max_steps: int | None) -> int:
     """Train this process's share; returns the exit code."""
     processes.end_with_parent()
     rank, gpus = int(os.environ["RANK"]), os.environ["CUDA_VISIBLE_DEVICES"].split(",")
@@ -24,14 +24,15 @@ def main(run: Path, max_steps: int | None) -> int:
         with contextlib.nullcontext() if rank == 0 else contextlib.redirect_stdout(io.StringIO()):
             facts = train(run, max_steps)
     except OutOfMemory:
-        return failed(run, rank, "memory")
+        return failed(run, call, rank, "memory")
     except KeyboardInterrupt:
-        return failed(run, rank, "stopped")
+        return failed(run, call, rank, "stopped")
     except Exception as problem:
         import traceback
 
         traceback.print_exc()
-        return failed(run, rank, "error", problem.problem if isinstance(problem, HftError) else f"{type(problem).__name__}: {problem}")
+        said = problem.problem if isinstance(problem, HftError) else f"{type(problem).__name__}: {problem}"
+        return failed(run, call, rank, "error", said)
     if rank == 0:
         files.write_json(run / processes.DONE, facts)
     return 0
@@ -45,18 +46,19 @@ def train(run: Path, max_steps: int | None) -> dict:
     plan = Plan(**json.loads((run / "plan.json").read_text(encoding="utf-8")))
     with logging.to(run / "log.txt"):
         prepared = pipeline.prepare(loaded, plan, rows.read(loaded))
+        passport.same_data(run, loaded, prepared)  # another server may hold another copy
         return pipeline.fit(run, pipeline.open_model(loaded, plan, prepared, run), max_steps)
 
 
-def failed(run: Path, rank: int, kind: str, said: str = "") -> int:
+def failed(run: Path, call: str, rank: int, kind: str, said: str = "") -> int:
     """Leave the reason for the process that waits, unless another worker was first: its failure made the others fail."""
-    draft = run / f".{processes.FAILED}.{rank}"
+    draft = run / f".failed-{call}.{rank}"
     draft.write_text(json.dumps({"rank": rank, "kind": kind, "said": redact.text(said)}), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
-        os.link(draft, run / processes.FAILED)  # whole, and only the first one's
+        os.link(draft, run / processes.failed(call))  # whole, and only the first one's
     draft.unlink()
     return 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None))

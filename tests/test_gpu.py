@@ -137,29 +137,55 @@ def test_two_gpus_share_the_steps(runs, llama_8b):
     assert losses == pytest.approx(reference, abs=2e-2)
 
 
+def test_a_deterministic_training_gives_the_same_bits(runs, llama_8b):
+    same = ("--set", f"model.name={llama_8b}", "--max-steps", "4", "--deterministic", "--rows-per-device", "4")
+    (one, losses), (two, again) = train(runs, *same), train(runs, *same)
+    assert losses == again
+    assert one["artefacts"]["adapter/adapter_model.safetensors"] == two["artefacts"]["adapter/adapter_model.safetensors"]
+
+
 VOWELS = """
 
 def vowels(completions, **columns):
     return [sum(one in "aeiou" for one in chat[0]["content"]) / 100 for chat in completions]
 """
+REINFORCED = ('data.train={"source": "jsonl", "file": "dapo_processed_en.13.jsonl"}', "data.held_out=0.3", "train.steps=10",
+              "train.learning_rate=1.0e-4", "train.warmup=0", "grpo.completion_tokens=256", "evaluate.rows=2", "evaluate.max_new_tokens=16",
+              "evaluate.reasoning.samples=0", "rewards=[format_exact, 'grpo_indonesian.py:vowels']")
 
 
-@pytest.mark.parametrize("backend", ["unsloth", "plain"])
-def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, backend):
-    """grpo_indonesian on random weights, with a reward that differs within a group; vLLM beside Unsloth, transformers for plain."""
+def reinforce(runs, folder, settings, *options):
+    """grpo_indonesian on these settings, with a reward that differs within a group of random models' completions."""
     for name in ("grpo_indonesian.yaml", "grpo_indonesian.py"):
         text = (ROOT / "recipes" / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text + VOWELS * name.endswith(".py"), encoding="utf-8")
-    settings = (f"model.name={qwen_8b}", 'data.train={"source": "jsonl", "file": "dapo_processed_en.13.jsonl"}', "data.held_out=0.3",
-                "train.steps=10", "train.learning_rate=1.0e-4", "train.warmup=0", "grpo.completion_tokens=256", "evaluate.rows=2",
-                "evaluate.max_new_tokens=16", "evaluate.reasoning.samples=0", "rewards=[format_exact, 'grpo_indonesian.py:vowels']")
-    run, passport = call(runs, "train", "grpo_indonesian", settings, "--backend", backend, HFT_RECIPES=str(tmp_path),
+        (folder / name).write_text(text + VOWELS * name.endswith(".py"), encoding="utf-8")
+    run, passport = call(runs, "train", "grpo_indonesian", (*REINFORCED, *settings), *options, HFT_RECIPES=str(folder),
                          HFT_DATA=str(DATA.parent / "math"))
-    assert passport["training"]["steps"] == 10
-    assert passport["plan"]["generator"] == ("vllm" if backend == "unsloth" else "transformers")
     steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    print(backend, "s/step", [round(row["seconds"], 1) for row in steps], "peak GiB", passport["training"]["peak_gib"])
+    print(options, "s/step", [round(row["seconds"], 1) for row in steps], "peak GiB", passport["training"]["peak_gib"])
+    return run, passport
+
+
+@pytest.mark.parametrize("options", [("--backend", "unsloth"), ("--backend", "unsloth", "--standby"), ("--backend", "plain")])
+def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, options):
+    """vLLM beside Unsloth, awake or standing by; transformers for plain. With --standby the first step took more than 200 s."""
+    steps = "2" if "plain" in options else "10"
+    _, passport = reinforce(runs, tmp_path, (f"model.name={qwen_8b}",), *options, "--max-steps", steps)
+    assert passport["training"]["steps"] == int(steps)
+    assert passport["plan"]["generator"] == ("transformers" if "plain" in options else "vllm")
     assert set(passport["evaluation"]) == {"base", "base-bare", "adapter", "adapter-bare"}
+
+
+def test_vllm_draws_by_the_recipes_seed(runs, qwen_8b, tmp_path):
+    """The first step's completions: the same for one seed, others for another."""
+    def drawn(seed):
+        settings = (f"model.name={qwen_8b}", f"train.seed={seed}", "grpo.completion_tokens=16")
+        run, _ = reinforce(runs, tmp_path, settings, "--max-steps", "1")
+        return [json.loads(line)["completion"] for line in (run / "completions.jsonl").read_text().splitlines()]
+
+    one, again, other = drawn(1), drawn(1), drawn(2)
+    assert one == again
+    assert one != other
 
 
 def test_two_stages_of_the_7b_shape(runs, qwen_7b):

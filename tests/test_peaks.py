@@ -17,11 +17,11 @@ def recipe(monkeypatch, tmp_path):
     return recipe_file.load("korquad_qlora").recipe
 
 
-def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100", steps=10, **plan):
+def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100", steps=10, tried=(), **plan):
     """A finished run of the recipe's model with this measured peak."""
     usual = {"backend": "unsloth", "padding_free": True, "checkpointing": "none", "expected_gib": expected, "correction": correction}
     facts = {"plan": {**usual, **plan}, "recipe": {"values": recipe.model_dump()}, "machine": {"gpus": [{"name": card}]},
-             "training": {"peak_gib": peak, "steps": steps, "of_steps": 10}}
+             "training": {"peak_gib": peak, "steps": steps, "of_steps": 10, "out_of_memory": tried}}
     run = folder / "korquad_qlora" / f"2026-{len(list(folder.glob('*/*')))}"
     run.mkdir(parents=True)
     (run / "passport.json").write_text(json.dumps(facts))
@@ -35,6 +35,8 @@ def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100",
     ([{"peak": 22}, {"peak": 19, "checkpointing": "offloaded"}], {"none": 1.1, "offloaded": 0.95}),
     ([{"peak": 2}], {"none": 0.8}), ([{"peak": 200}], {"none": 1.5}),
     ([{"peak": 22, "steps": 3}], {}), ([{"peak": 22, "card": "NVIDIA H200"}], {}), ([{"peak": 22, "backend": "plain"}], {}),
+    ([{"peak": 60, "expected": None, "checkpointing": "offloaded", "steps": 3,
+       "tried": [{"checkpointing": "none", "expected_gib": 70, "correction": 1}]}], {"none": 1.137}),  # 79.6 GiB were too few
     ([{"peak": 22, "padding_free": False}], {}), ([{"peak": 22, "expected": None}], {}), ([{"peak": None}], {}),
 ])
 def test_which_runs_count(recipe, tmp_path, made, expected):
@@ -60,3 +62,9 @@ def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
     after = plan.make(recipe)
     assert (after.rows_per_device, after.checkpointing, after.correction) == (16, "offloaded", 1.0)
     assert plan.make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(before.expected_gib * 1.5, abs=0.02)
+
+
+def test_stages_do_not_correct_each_other(recipe, tmp_path):
+    stage = recipe_file.load("medical_2").recipe
+    ran(stage, tmp_path, 22)
+    assert peaks.corrections(stage, H100, "unsloth", True) == {}

@@ -155,5 +155,16 @@ def test_what_the_user_chooses_is_kept_and_the_rest_is_the_fastest_for_it(monkey
     assert (plan.make(recipe, lengths=lengths).rows_per_device, plan.make(recipe, lengths=lengths).checkpointing) == (8, "none")
     assert plan.make(recipe, lengths=lengths, checkpointing="offloaded").rows_per_device == 16
     assert plan.make(recipe, lengths=lengths, rows_per_device=16).checkpointing == "offloaded"
-    made = plan.make(recipe, lengths=lengths, checkpointing="full")  # not among those that a plan chooses from
-    assert (made.rows_per_device, made.checkpointing, made.expected_gib) == (8, "full", None)
+    made = plan.make(recipe, lengths=lengths, checkpointing="full")  # not among those that a plan chooses from by itself
+    assert (made.rows_per_device, made.checkpointing, made.expected_gib < 21) == (16, "full", True)
+
+
+def test_choices_of_the_environment_are_counted_in(monkeypatch, recipe):
+    pretend(monkeypatch, "5080")
+    monkeypatch.setenv("HFT_ROWS_PER_DEVICE", "04")
+    assert (plan.make(recipe).rows_per_device, plan.make(recipe).checkpointing) == (4, "offloaded")
+    monkeypatch.delenv("HFT_ROWS_PER_DEVICE")
+    monkeypatch.setenv("HFT_CHECKPOINTING", "none")
+    assert plan.make(recipe, backend="plain").rows_per_device == 1
+    monkeypatch.setenv("HFT_PRECISION", "fp32")  # twice the memory, and no estimate
+    assert (plan.make(recipe).rows_per_device, plan.make(recipe).expected_gib) == (1, None)

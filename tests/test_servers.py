@@ -46,48 +46,113 @@ def test_half_of_the_variables_is_an_error(told, changes, said):
 
 
 @pytest.mark.parametrize(("wanted", "made"), [(None, 2), ("all", 2), ("8", 8)])
-def test_a_plan_counts_the_processes_of_all_servers(told, monkeypatch, wanted, made):
+def test_a_plan_counts_the_processes_of_all_servers(monkeypatch, wanted, made):
     monkeypatch.delenv("HFT_PROCESSES", raising=False)
-    assert plan.make(recipe_file.load("quickstart").recipe, device="cpu", processes=wanted).processes == made
+    assert plan.make(recipe_file.load("quickstart").recipe, device="cpu", servers=2, processes=wanted).processes == made
+
+
+def test_only_training_asks_which_servers_there_are(told):
+    """Asking a finished run again, or exporting it, is one server's work; half of the variables do not disturb it."""
+    told(PET_NODE_RANK="")
+    assert plan.make(recipe_file.load("grpo_quickstart").recipe, device="cpu").processes == 1
+
+
+@pytest.mark.parametrize(("before", "kept"), [(1, None), (2, 2), (3, None), (4, 4)])
+def test_a_run_begun_on_one_server_goes_on_with_two(tmp_path, before, kept):
+    (tmp_path / "plan.json").write_text(json.dumps({"processes": before, "rows_per_device": 4, "backend": "plain"}))
+    found = plan.kept(tmp_path / "plan.json", {"servers": 2})
+    assert (found.get("processes"), found["backend"]) == (kept, "plain")
 
 
 @pytest.mark.parametrize(("recipe", "wanted", "said"), [
     ("quickstart", "1", "--processes: 1 processes cannot be shared evenly by 2 servers"),
     ("grpo_quickstart", None, "method: grpo trains on one GPU")])
-def test_what_servers_cannot_share(told, recipe, wanted, said):
+def test_what_servers_cannot_share(recipe, wanted, said):
     with pytest.raises(HftError, match=said):
-        plan.make(recipe_file.load(recipe).recipe, device="cpu", processes=wanted)
+        plan.make(recipe_file.load(recipe).recipe, device="cpu", servers=2, processes=wanted)
 
 
 def test_each_server_starts_its_share_without_a_rendezvous_of_our_own(told, monkeypatch, tmp_path):
     started = []
-    monkeypatch.setattr(processes, "wait", lambda words, env, run: started.append(words[3:]) or 0)
-    assert processes.launch(tmp_path, 8, "cpu", 5) == 0
+    monkeypatch.setattr(processes, "wait", lambda words, env, run, beat: started.append(words[3:]) or beat() or 0)
+    assert processes.launch(tmp_path, "7", 8, "cpu", 5) == 0
+    assert not (tmp_path / servers.CALL).exists()  # only the first server calls
+    processes.launch(tmp_path, "7", 8, "cpu", 5, leads=True)
+    said = json.loads((tmp_path / servers.CALL).read_text())
+    assert (said["name"], said["call"], said["max_steps"]) == ("10.0.0.1:29500", "7", 5)
     told(PET_NNODES="1")
-    processes.launch(tmp_path, 8, "cpu", None)
-    assert started == [["--nproc-per-node", "4", "-m", "hft.worker", str(tmp_path), "5"],
-                       ["--standalone", "--nproc-per-node", "8", "-m", "hft.worker", str(tmp_path)]]
+    processes.launch(tmp_path, "8", 8, "cpu", None)
+    share = ["--nproc-per-node", "4", "-m", "hft.worker", str(tmp_path), "7", "5"]
+    assert started == [share, share, ["--standalone", "--nproc-per-node", "8", "-m", "hft.worker", str(tmp_path), "8"]]
 
 
-def test_the_others_find_the_run_that_the_first_one_calls_for(told, monkeypatch):
+@pytest.fixture
+def folders(told):
+    """(recipe, two runs of it, oldest first), and one of another recipe's digest."""
     loaded = recipe_file.load("quickstart")
-    where = servers.here()
-    old, new = runs.root() / "quickstart" / f"1-{loaded.digest[:12]}", runs.root() / "quickstart" / f"2-{loaded.digest[:12]}"
-    for run in (old, new, runs.root() / "quickstart" / "3-another"):
+    names = (f"1-{loaded.digest[:12]}", f"2-{loaded.digest[:12]}", "3-another")
+    made = [runs.root() / "quickstart" / name for name in names]
+    for run in made:
         run.mkdir(parents=True)
-        servers.call(run, 1, None)
-    servers.dismiss(new)
-    assert servers.called(loaded, where, 0, 0.1) is None  # the old run's call is stale
-    threading.Timer(0.2, servers.call, (new, 2, 7)).start()
-    assert servers.called(loaded, where, 1, 10) == (new, 2, 7)
-    assert servers.called(loaded, where, 2, 0.1) is None
-    (new / servers.CALL).write_text(json.dumps({"name": "another job", "attempt": 9, "max_steps": None}))
-    assert servers.called(loaded, where, 0, 0.1) is None
+    return loaded, *made
 
 
-def test_a_server_that_is_not_called_says_so(told, monkeypatch, invoke):
-    monkeypatch.setattr(processes, "PATIENCE", {"first": 0.1, "again": 0.1})
+def beat(run, call, times=100):
+    """Call as a first server does that lives for so many beats of a twentieth of a second."""
+    over = threading.Event()
+
+    def go_on():
+        for _ in range(times):
+            servers.call(run, call, 7)
+            if over.wait(0.05):
+                return
+
+    threading.Thread(target=go_on, daemon=True).start()
+    return over
+
+
+def test_the_others_find_the_run_that_the_first_one_calls_for(folders):
+    loaded, old, _, other = folders
+    where = servers.here()
+    servers.call(old, "left behind by a killed server", None)
+    assert servers.called(loaded, where, set(), 1.2) is None
+    over = beat(other, "another recipe's")
+    assert servers.called(loaded, where, set(), 1.2) is None
+    over.set()
+    over = beat(old, "a1")  # the older of two runs: it is the unfinished one
+    assert servers.called(loaded, where, set(), 10) == (old, "a1", 7)
+    assert servers.called(loaded, where, {"a1"}, 1.2) is None
+    assert servers.called(loaded, where._replace(name="another job"), set(), 1.2) is None
+    over.set()
+
+
+def test_a_server_lends_its_processes_until_the_run_is_trained(folders, monkeypatch, capsys):
+    loaded, _, run, _ = folders
+    (run / "plan.json").write_text('{"processes": 4, "device": "cpu"}')
+    monkeypatch.setattr(processes, "PATIENCE", dict.fromkeys(processes.PATIENCE, 5))
+    codes = [1, 0]
+    monkeypatch.setattr(processes, "wait", lambda words, env, run, beat: codes.pop(0))
+    first = beat(run, "a1")
+    threading.Timer(1.5, lambda: (first.set(), beat(run, "b2"))).start()
+    processes.follow(loaded, servers.here())
+    assert codes == []
+    assert "Trained. The first server writes the results." in capsys.readouterr().out
+
+
+def test_a_server_with_too_few_gpus_says_so(folders, monkeypatch):
+    loaded, _, run, _ = folders
+    (run / "plan.json").write_text('{"processes": 4, "device": "cuda"}')
+    over = beat(run, "a1")
+    with pytest.raises(HftError, match="the first server's plan wants 2 GPUs here, and there are 0"):
+        processes.follow(loaded, servers.here())
+    over.set()
+
+
+def test_a_server_that_is_not_called_says_so(told, monkeypatch, invoke, capsys):
+    monkeypatch.setattr(processes, "PATIENCE", dict.fromkeys(processes.PATIENCE, 0.1))
     done = invoke("train", "quickstart")
     assert done.exit_code == 1
     assert "Server 2 of 2: waiting for the first one's run of quickstart" in done.output
     assert "no run of quickstart was started by the first server within an hour" in done.output
+    processes.follow(recipe_file.load("quickstart"), servers.here(), runs.root() / "quickstart" / "1")
+    assert "is finished, and the first server does not call" in capsys.readouterr().out

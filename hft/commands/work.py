@@ -33,11 +33,12 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
         resume = resume is not False
         several("train", names, resume=resume, anew=not resume, set=overrides, max_steps=max_steps, dry_run=dry_run, **choices)
     loaded = checked[0]
-    where = servers.here()
+    where, finished = servers.here(), None
     leads = dry_run or not (where and where.rank)
     unfinished = runs.to_resume(loaded) if resume else None
     if resume and not (unfinished and stages.same(unfinished, stages.find(loaded))):
-        if finished := stages.finished(loaded, max_steps):
+        finished = stages.finished(loaded, max_steps)
+        if finished and leads:
             click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
             if loaded.recipe.export.formats:
                 from hft import after
@@ -50,9 +51,9 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
 
     try:
         if leads:
-            run.train(loaded, choices, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
+            run.train(loaded, {**choices, "servers": where and where.count}, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
         else:
-            processes.follow(loaded, where)
+            processes.follow(loaded, where, finished)
     except KeyboardInterrupt:
         click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
         raise SystemExit(130) from None

@@ -92,7 +92,7 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
         lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
         if begun := stages.adapter(run):
             lora.load(trainer.model, begun)
-    newest = checkpoints.newest(run / "checkpoints")
+    newest = newest_checkpoint(run)
     done = int(newest.name.rpartition("-")[2]) if newest else 0
     full = False
     with seen:
@@ -114,6 +114,18 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
         raise KeyboardInterrupt
     return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
             "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The newest whole checkpoint, as the first of several processes sees it: it alone removes damaged ones."""
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return checkpoints.newest(run / "checkpoints")
+    found = checkpoints.newest(run / "checkpoints") if dist.get_rank() == 0 else None
+    name = [found and found.name]
+    dist.broadcast_object_list(name, src=0)
+    return run / "checkpoints" / name[0] if name[0] else None
 
 
 def save_last_step(trainer, run: Path, done: int) -> None:
