@@ -79,5 +79,5 @@ def test_a_step_that_ran_out_of_memory_is_made_again_by_a_safer_plan(runs):
         pytest.skip("tried with the plain backend")
     passport, _ = runs["full"]
     [tried] = passport["training"]["out_of_memory"]
-    assert "16 rows x 1 = 16 a step, fp32, checkpointing none" in tried
+    assert "16 rows x 1 = 16 a step, fp32, checkpointing none" in tried["plan"]
     assert all(passport["training"]["out_of_memory"] == [] for name, (passport, _) in runs.items() if name != "full")
