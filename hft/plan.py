@@ -8,7 +8,7 @@ from pathlib import Path
 from hft import machine, micro_batches, peaks, rollout, shape
 from hft.choices import Choices
 from hft.errors import HftError
-from hft.micro_batches import divisors
+from hft.micro_batches import Choice, divisors
 from hft.recipe import Recipe
 
 BACKENDS = ("unsloth", "plain")
@@ -66,46 +66,21 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     card = min(gpus, key=lambda one: one.memory) if device == "cuda" else None
     memory = card.memory if card else here.memory
     deterministic = choice.flag("deterministic", False, "faster kernels, whose sums come in any order")
-    usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
-    if deterministic and device == "cuda":
-        usual = ("plain", "Unsloth's attention has no deterministic backward pass")
-    if recipe.method == "grpo" and device == "cpu":
-        usual = ("plain", "Unsloth has no GRPO on a CPU")
-    backend = choice.of("backend", *usual, BACKENDS)
-    if deterministic and (device, backend) == ("cuda", "unsloth"):
-        raise HftError("Unsloth cannot be deterministic on a GPU: its attention has no deterministic backward pass",
-                       "leave out --backend, or write --backend plain")
-    if backend == "unsloth" and not recipe.lora:
-        raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
+    backend = choose_backend(choice, recipe, device, deterministic)
     known = shape.of(recipe) if recipe.method == "sft" else None
-    usual = ((True, "nothing is computed for padding") if known and (device, backend) == ("cuda", "unsloth") else
-             (False, "pays with method: sft and the unsloth backend on a GPU, for dense models whose rows attention keeps apart"))
-    padding_free = recipe.method == "sft" and choice.flag("padding_free", *usual)
-    if padding_free and not known:
-        raise HftError(f"{choice.why['padding_free']}: rows of {recipe.model.name} cannot stand end to end: only those of dense decoders "
-                       f"({', '.join(shape.FAMILIES)}) are kept apart", "leave it out, or write --padded")
+    padding_free = end_to_end(choice, recipe, device, backend, known)
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     budget = micro_batches.tokens_allowed(memory) // (1 if precision == "bf16" else 2) if device == "cuda" else 4096
-    fits, saved, reason = micro_batches.by_rule(recipe, share, device, backend, budget)
     estimated = []
     if device == "cuda" and recipe.lora and known and precision == "bf16":  # the estimate's
         savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
                                           peaks.corrections(recipe, card, backend, padding_free))
-        wanted_rows = (choice.asked("rows_per_device") or "").lstrip("0")
-        best = next((one for one in estimated if wanted_rows == str(one.rows)), estimated[0])
-        fits, saved = best.rows, best.checkpointing
-        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
-                  f"{'' if lengths else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
-                  f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
-    rows = choice.of("rows_per_device", fits, reason)
-    if rows < 1 or share % rows:
-        whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
-        raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
-    checkpointing = choice.of("checkpointing", saved, "with rows_per_device" if device == "cuda" else "memory is enough", CHECKPOINTING)
+    rule = micro_batches.by_rule(recipe, share, device, backend, budget)
+    rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, memory)
     steps = total_steps or recipe.train.steps or 100
@@ -117,6 +92,55 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
         generator=generator, vllm_memory=vllm_share, standby=standby, deterministic=deterministic, why=choice.why,
         expected_gib=taken and round(taken.gib, 2), correction=taken.correction if taken else 1.0,
     )
+
+
+def choose_backend(choice: Choices, recipe: Recipe, device: str, deterministic: bool) -> str:
+    """Raises HftError where the one asked for cannot do what the recipe or the plan wants."""
+    usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
+    if deterministic and device == "cuda":
+        usual = ("plain", "Unsloth's attention has no deterministic backward pass")
+    if recipe.method == "grpo" and device == "cpu":
+        usual = ("plain", "Unsloth has no GRPO on a CPU")
+    backend = choice.of("backend", *usual, BACKENDS)
+    if deterministic and (device, backend) == ("cuda", "unsloth"):
+        raise HftError("Unsloth cannot be deterministic on a GPU: its attention has no deterministic backward pass",
+                       "leave out --backend, or write --backend plain")
+    if backend == "unsloth" and not recipe.lora:
+        raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")
+    return backend
+
+
+def end_to_end(choice: Choices, recipe: Recipe, device: str, backend: str, known: shape.Shape | None) -> bool:
+    """Whether the rows of a forward pass stand end to end. Raises HftError where that is asked of a model that cannot keep them apart."""
+    usual = ((True, "nothing is computed for padding") if known and (device, backend) == ("cuda", "unsloth") else
+             (False, "pays with method: sft and the unsloth backend on a GPU, for dense models whose rows attention keeps apart"))
+    wanted = recipe.method == "sft" and choice.flag("padding_free", *usual)
+    if wanted and not known:
+        raise HftError(f"{choice.why['padding_free']}: rows of {recipe.model.name} cannot stand end to end: only those of dense decoders "
+                       f"({', '.join(shape.FAMILIES)}) are kept apart", "leave it out, or write --padded")
+    return wanted
+
+
+def cut(choice: Choices, recipe: Recipe, share: int, rule: tuple[int, str, str], estimated: list[Choice], memory: float,
+        real: bool) -> tuple[int, str]:
+    """(rows per device, checkpointing) for a process's `share` of a step: the best of those estimated, else the rule's.
+
+    `real` says that the lengths of the rows were known. Raises HftError for rows that do not divide the share.
+    """
+    fits, saved, reason = rule
+    if estimated:
+        asked = (choice.asked("rows_per_device") or "").lstrip("0")
+        best = next((one for one in estimated if asked == str(one.rows)), estimated[0])
+        fits, saved = best.rows, best.checkpointing
+        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
+                  f"{'' if real else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
+                  f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
+    rows = choice.of("rows_per_device", fits, reason)
+    if share % rows:
+        processes = recipe.train.batch_size // share
+        whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
+        raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
+    return rows, choice.of("checkpointing", saved, "memory is enough" if saved == "none" else "with rows_per_device", CHECKPOINTING)
 
 
 def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
