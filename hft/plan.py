@@ -149,16 +149,16 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
     Raises HftError where that number cannot share it.
     """
     share = choice.wanted.get("servers") or 1  # the number must be the same on each of them
-    wanted = choice.of("processes", *(("all", f"{share} servers share a step") if share > 1 else
-                                      ("1", "more GPUs share a step with --processes all")))
+    wanted = str(choice.of("processes", *(("all", f"{share} servers share a step") if share > 1 else
+                                          ("1", "more GPUs share a step with --processes all"))))
     if recipe.method != "sft":
         if share > 1 or wanted not in ("1", "all"):
             raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes, and PET_NNODES")
         return 1
     gpus, batch = len(machine.cards()) * share if device == "cuda" else None, recipe.train.batch_size
     if wanted == "all":
-        wanted = max((n for n in divisors(batch) if n % share == 0 and n <= (gpus or share)), default=share)
-    count = int(wanted) if str(wanted).isdigit() else 0
+        wanted = str(max((n for n in divisors(batch) if n % share == 0 and n <= (gpus or share)), default=share))
+    count = int(wanted) if wanted.isdigit() else 0
     if count < 1 or (gpus and count > gpus):
         raise HftError(f"{choice.why['processes']}: '{wanted}' is not a number of processes for {gpus or 'no'} GPUs",
                        "for example --processes all")

@@ -1,5 +1,8 @@
 """Plans: one product, simple rules, the user's choices; on machines that are not this one."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,6 +160,14 @@ def test_what_the_user_chooses_is_kept_and_the_rest_is_the_fastest_for_it(monkey
     assert plan.make(recipe, lengths=lengths, rows_per_device=16).checkpointing == "offloaded"
     made = plan.make(recipe, lengths=lengths, checkpointing="full")  # not among those that a plan chooses from by itself
     assert (made.rows_per_device, made.checkpointing, made.expected_gib < 21) == (16, "full", True)
+
+
+@pytest.mark.parametrize("name", ["grpo_quickstart", "quickstart"])
+def test_a_plan_that_was_kept_is_made_again(tmp_path, name):
+    recipe = recipe_file.load(name).recipe
+    before = plan.make(recipe, device="cpu")
+    (tmp_path / "plan.json").write_text(json.dumps(before.as_dict()))
+    assert replace(plan.make(recipe, **plan.kept(tmp_path / "plan.json", {})), why={}) == replace(before, why={})
 
 
 def test_choices_of_the_environment_are_counted_in(monkeypatch, recipe):
