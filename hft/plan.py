@@ -67,7 +67,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     memory = card.memory if card else here.memory
     deterministic = choice.flag("deterministic", False, "faster kernels, whose sums come in any order")
     backend = choose_backend(choice, recipe, device, deterministic)
-    known = shape.of(recipe) if recipe.method == "sft" else None
+    known = shape.of(recipe)
     padding_free = end_to_end(choice, recipe, device, backend, known)
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
@@ -75,14 +75,14 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     budget = micro_batches.tokens_allowed(memory) // (1 if precision == "bf16" else 2) if device == "cuda" else 4096
     estimated = []
-    if device == "cuda" and recipe.lora and known and precision == "bf16":  # the estimate's
+    if device == "cuda" and recipe.lora and known and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
         savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
                                           peaks.corrections(recipe, card, backend, padding_free))
     rule = micro_batches.by_rule(recipe, share, device, backend, budget)
     rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
-    generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, memory)
+    generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, known, memory)
     steps = total_steps or recipe.train.steps or 100
     return Plan(
         backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,

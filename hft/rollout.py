@@ -10,12 +10,18 @@ from hft.micro_batches import Choice, by_rule, tokens_allowed
 from hft.recipe import Recipe
 from hft.shape import Shape
 
-SMALL = 40  # GiB: on smaller cards an 8B model and vLLM's cache take turns
 SHARE = {True: 75, False: 50}  # percent of the card for vLLM: where its cache makes room while the model trains, and where it does not
-CACHE = 1.0  # GiB that vLLM needs beside the weights at the least: a few completions of 8B models
+CACHE = 2.0  # GiB that vLLM needs beside the weights at the least: its activations, and a few completions of 8B models
 
 
-def choose(choice: Choices, recipe: Recipe, device: str, backend: str, memory: float) -> tuple[str, bool, float | None]:
+def tight(recipe: Recipe, shape: Shape | None, memory: float) -> bool:
+    """Whether the usual share of a card of `memory` GiB cannot hold the weights and vLLM's cache, so that it must stand by."""
+    weights = estimate.memory(shape, recipe, 0, True, "offloaded")["weights"] if shape else 0
+    return SHARE[False] / 100 * memory - weights < CACHE
+
+
+def choose(choice: Choices, recipe: Recipe, device: str, backend: str, shape: Shape | None,
+           memory: float) -> tuple[str, bool, float | None]:
     """(generator, whether vLLM stands by while the model trains, vLLM's share of a card of `memory` GiB).
 
     Raises HftError where vLLM is asked for and cannot be.
@@ -28,7 +34,7 @@ def choose(choice: Choices, recipe: Recipe, device: str, backend: str, memory: f
         return generator, False, None
     if not can:
         raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
-    standby = choice.flag("standby", *((True, f"{memory:.0f} GiB are too few for both at once") if memory < SMALL else
+    standby = choice.flag("standby", *((True, f"{memory:.0f} GiB are too few for both at once") if tight(recipe, shape, memory) else
                                        (False, "the card has room for both at once")))
     why = "all but the weights is free while training" if standby else "the rest trains"
     return generator, standby, choice.of("vllm_memory", SHARE[standby], f"percent of the card; {why}", most=95) / 100
@@ -42,7 +48,7 @@ def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Choice:
     rows, saving, _ = by_rule(recipe, recipe.train.batch_size, "cuda", "unsloth", tokens_allowed(card.memory))
     tokens = rows * recipe.model.max_tokens
     learning = estimate.memory(shape, recipe, tokens, True, saving)
-    standby = card.memory < SMALL
+    standby = tight(recipe, shape, card.memory)
     cache = SHARE[standby] / 100 * card.memory - learning["weights"]
     learning["vllm"] = 0 if standby else max(0, cache)
     writing = {**{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")}, "vllm": max(0, cache)}

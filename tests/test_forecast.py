@@ -30,10 +30,10 @@ def test_reinforcement_learning_with_vllm_beside_it(invoke):
     assert done.exit_code == 0, done.output
     assert "1024 tokens a row, 4 completions a step, 100 steps" in done.output
     lines = [line.split() for line in done.output.splitlines()]
-    assert ["rtx5080", "yes", "12.7", "of", "16", "2", "x", "2", "offloaded", "-", "-"] in lines
-    assert ["vllm", "6.28"] in lines
+    assert ["rtx5080", "yes", "9.6", "of", "16", "2", "x", "2", "offloaded", "-", "-"] in lines
+    assert ["vllm", "2.30"] in lines
     tight = invoke("plan", "grpo_indonesian", "--gpu", "rtx5080", "--set", "model.quantization=none")
-    assert "rtx5080: --set model.quantization=nf4 would fit (12.7 GiB); it changes the result" in tight.output
+    assert "rtx5080: --set model.quantization=nf4 would fit (9.6 GiB); it changes the result" in tight.output
 
 
 def test_the_whole_time_where_the_steps_are_known(invoke):

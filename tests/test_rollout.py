@@ -15,13 +15,19 @@ def pretend(monkeypatch, card, vllm=True):
 
 
 @pytest.mark.parametrize(("card", "wanted", "standby", "share"), [
-    ("5080", {}, True, 0.75), ("4090", {}, True, 0.75), ("h100", {}, False, 0.5),
-    ("h100", {"standby": True}, True, 0.75),
-    ("4090", {"standby": False}, False, 0.5), ("4090", {"vllm_memory": 60}, True, 0.6),
+    ("5080", {}, False, 0.5), ("h100", {}, False, 0.5), ("5080", {"standby": True}, True, 0.75), ("5080", {"vllm_memory": 60}, False, 0.6),
     ("4090", {"generator": "transformers"}, False, None)])
-def test_on_a_small_card_vllm_gives_its_cache_back_while_the_model_trains(monkeypatch, card, wanted, standby, share):
+def test_a_share_of_the_card(monkeypatch, card, wanted, standby, share):
     pretend(monkeypatch, card)
     made = plan.make(recipe_file.load("grpo_indonesian").recipe, **wanted)
+    assert (made.standby, made.vllm_memory) == (standby, share)
+
+
+@pytest.mark.parametrize(("card", "wanted", "standby", "share"), [
+    ("4090", {}, True, 0.75), ("h100", {}, False, 0.5), ("4090", {"standby": False}, False, 0.5), ("4090", {"vllm_memory": 80}, True, 0.8)])
+def test_vllm_gives_its_cache_back_where_half_of_the_card_cannot_hold_the_weights(monkeypatch, card, wanted, standby, share):
+    pretend(monkeypatch, card)
+    made = plan.make(recipe_file.load("grpo_indonesian", ("model.quantization=none",)).recipe, **wanted)  # 15.3 GiB
     assert (made.standby, made.vllm_memory) == (standby, share)
 
 
