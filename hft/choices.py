@@ -11,36 +11,40 @@ class Choices:
     def __init__(self, wanted: dict):
         self.wanted, self.why = wanted, {}
 
+    def said(self, name: str) -> tuple[object, str | None]:
+        """(value, who says so): the user's option, else the environment's variable; (None, None) where neither is set."""
+        if self.wanted.get(name) is not None:
+            return self.wanted[name], f"--{name.replace('_', '-')}"
+        variable = f"HFT_{name.upper()}"
+        return (os.environ[variable], variable) if os.environ.get(variable) else (None, None)
+
     def asked(self, name: str) -> str | None:
         """What the user, else the environment, asks for, as text; None where neither does."""
-        value = self.wanted.get(name)
-        return os.environ.get(f"HFT_{name.upper()}") or None if value is None else str(value)
+        value, _ = self.said(name)
+        return None if value is None else str(value)
 
     def flag(self, name: str, usual: bool, reason: str) -> bool:
         """What the user, else the environment (yes, true, 1 or no, false, 0), asks for; else what is usual."""
-        asked, written = self.wanted.get(name), os.environ.get(f"HFT_{name.upper()}", "")
-        self.why[name] = f"--{name.replace('_', '-')}" if asked is not None else f"HFT_{name.upper()}" if written else reason
+        written = os.environ.get(f"HFT_{name.upper()}", "")
         if written.lower() not in ("", "yes", "true", "1", "no", "false", "0"):
             raise HftError(f"HFT_{name.upper()}={written} is neither yes nor no", f"for example HFT_{name.upper()}=yes")
-        if asked is None and not written:
+        value, who = self.said(name)
+        self.why[name] = who or reason
+        if value is None:
             return usual
-        return bool(asked) if asked is not None else written.lower() in ("yes", "true", "1")
+        return value.lower() in ("yes", "true", "1") if isinstance(value, str) else bool(value)
 
     def of(self, name: str, default, reason: str, known: tuple[str, ...] = (), most: int | None = None):
         """What the user, else the environment, asks for, as the default's type; else the default. Raises HftError for what cannot be."""
-        variable = f"HFT_{name.upper()}"
-        if self.wanted.get(name) is not None:
-            value, self.why[name] = self.wanted[name], f"--{name.replace('_', '-')}"
-        elif os.environ.get(variable):
-            value, self.why[name] = os.environ[variable], variable
-        else:
-            self.why[name] = reason
+        value, who = self.said(name)
+        self.why[name] = who or reason
+        if value is None:
             return default
         if known and value not in known:
             raise HftError(f"{self.why[name]}: '{value}' is not known", f"choose one of: {', '.join(known)}")
         if isinstance(default, int):
             if not str(value).isdigit() or int(value) < 1 or (most and int(value) > most):
                 raise HftError(f"{self.why[name]}: '{value}' is not a whole number from 1{f' to {most}' if most else ' up'}",
-                               f"for example {variable}={default}")
+                               f"for example HFT_{name.upper()}={default}")
             return int(value)
         return value

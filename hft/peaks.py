@@ -10,7 +10,7 @@ LEAST, MOST = 0.8, 1.5  # beyond these, something else than the estimate was wro
 def corrections(recipe: Recipe, card: Gpu, backend: str, padding_free: bool) -> dict[str, float]:
     """`{checkpointing: measured peak / estimate}`: the largest of all runs of this model on this kind of card; often empty."""
     found = {}
-    if recipe.model.name == PARENT:  # whose model is another one for each stage
+    if recipe.model.name == PARENT or not card.driver:  # whose model is another one for each stage; a card that is not here
         return found
     for facts in filter(None, map(runs.passport, runs.every())):
         try:

@@ -196,4 +196,3 @@ def kept(path: Path, wanted: dict) -> dict:
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
     names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if others else set())
     return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}
-

@@ -75,7 +75,7 @@ def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None)
     patience, done = PATIENCE["finished" if finished else "first"], set()
     while found := servers.called(loaded, where, done, patience):
         plan = json.loads((found.run / "plan.json").read_text(encoding="utf-8"))
-        share = plan["processes"] // where.count
+        share = share_of(plan["processes"])
         if plan["device"] == "cuda" and share > len(machine.cards()):
             raise HftError(f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
                            f"--processes {where.count * max(1, len(machine.cards()))} on the first server")
@@ -93,13 +93,17 @@ def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None)
                    f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})")
 
 
+def share_of(count: int) -> int:
+    """This server's of `count` workers."""
+    where = servers.here()
+    return count // where.count if where else count
+
+
 def launch(run: Path, call: str, count: int, device: str, max_steps: int | None, leads: bool = False) -> int:
     """Start torchrun for this server's share of `count` workers, and wait; returns its exit code."""
-    where = servers.here()
-    share = count // where.count if where else count
-    words = [sys.executable, "-m", "torch.distributed.run", *([] if where else ["--standalone"]), "--nproc-per-node", str(share),
-             "-m", "hft.worker", str(run), call, *([str(max_steps)] if max_steps else [])]
-    return wait(words, environment(share, device), run, (lambda: servers.call(run, call, max_steps)) if leads else lambda: None)
+    words = [sys.executable, "-m", "torch.distributed.run", *([] if servers.here() else ["--standalone"]),
+             "--nproc-per-node", str(share_of(count)), "-m", "hft.worker", str(run), call, *([str(max_steps)] if max_steps else [])]
+    return wait(words, environment(share_of(count), device), run, (lambda: servers.call(run, call, max_steps)) if leads else lambda: None)
 
 
 def environment(count: int, device: str) -> dict[str, str]:
