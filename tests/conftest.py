@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+os.environ.pop("MAKEFLAGS", None)  # `make ENGINE=local test` hands its variables on to every make that a test runs
 
 
 @pytest.fixture

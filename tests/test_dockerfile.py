@@ -30,7 +30,7 @@ CACHED = ("--volume", "hft_cache:/cache")
 def call(*command, timeout=600, **environment):
     """Run a command in the project's folder; returns the finished process with its whole output in stdout."""
     # Make hands its own variables on: ARGS here is pytest's, and compose would read it.
-    ours = {name: value for name, value in os.environ.items() if name not in ("ARGS", "RECIPE", "MAKEFLAGS")}
+    ours = {name: value for name, value in os.environ.items() if name not in ("ARGS", "RECIPE")}
     return subprocess.run([str(word) for word in command], cwd=ROOT, text=True, errors="replace", timeout=timeout, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env={**ours, **{k: str(v) for k, v in environment.items()}})
 
