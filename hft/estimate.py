@@ -16,8 +16,8 @@ NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, an 8-bit scale fo
 WORKSPACE = 0.3 * GIB  # of cuBLAS, bitsandbytes and attention, as far as torch allocates it
 CONTEXT = 0.6  # GiB outside torch's allocator: CUDA's context and kernels
 PADDED = 1.25  # padded rows need masks and copies that joined rows do not
-LAUNCH = 0.0068  # seconds of Python and kernel launches a layer and micro-batch, forward and backward
-REACHED = 0.80  # share of a card's bf16 peak that large matrix products reach (790 of 989 TFLOP/s on the H200)
+LAUNCH = 0.0103  # seconds of Python and kernel launches a layer and micro-batch, forward and backward, on a server's CPU
+REACHED = 0.516  # share of a card's bf16 peak that a whole step reaches; large matrix products alone reach 0.80
 
 # Dense bf16 TFLOP/s with fp32 accumulation, by NVIDIA's data sheets; GiB as nvidia-smi shows them.
 CARDS = {"rtx4090": (165.2, 23.99), "rtx5080": (112.6, 15.92), "rtx5090": (209.5, 31.84), "a100": (312.0, 80.0), "h100": (989.4, 79.65),
@@ -63,10 +63,14 @@ def room(card: float) -> float:
 
 
 def seconds(shape: Shape, tokens: float, micro_batches: int, checkpointing: str, tflops: float) -> float:
-    """Seconds of an optimizer step over `tokens` tokens on a card of so many peak bf16 TFLOP/s."""
+    """Seconds of an optimizer step over `tokens` tokens on a card of so many peak bf16 TFLOP/s.
+
+    The CPU starts kernels while the GPU computes: of a micro-batch the slower of the two counts, and a little of the other.
+    """
     passes = 4 if checkpointing == "none" else 6  # 2 forward, 2 backward (of inputs alone: weights are frozen), 2 to compute them again
     work = tokens * (passes * shape.linear + 4 * shape.vocabulary * shape.hidden)
-    return micro_batches * shape.layers * LAUNCH + work / (tflops * 1e12 * REACHED)
+    launches, computes = shape.layers * LAUNCH, work / micro_batches / (tflops * 1e12 * REACHED)
+    return micro_batches * (launches**4 + computes**4) ** 0.25
 
 
 def rate(name: str) -> float | None:

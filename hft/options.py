@@ -42,7 +42,7 @@ def machine_choices(command):
         click.option("--standby/--no-standby", default=None,
                      help="vLLM gives its cache back while the model trains. [environment: HFT_STANDBY=yes]"),
         click.option("--deterministic/--fast", default=None,
-                     help="The same bits on the same kind of GPU and image; plain backend. [environment: HFT_DETERMINISTIC=yes]"),
+                     help="The same bits on the same kind of GPU and image. [environment: HFT_DETERMINISTIC=yes]"),
         click.option("--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"),
     )
 

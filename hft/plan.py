@@ -97,13 +97,14 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
 def choose_backend(choice: Choices, recipe: Recipe, device: str, deterministic: bool) -> str:
     """Raises HftError where the one asked for cannot do what the recipe or the plan wants."""
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
-    if deterministic and device == "cuda":
-        usual = ("plain", "Unsloth's attention has no deterministic backward pass")
+    random = deterministic and device == "cuda" and recipe.method == "grpo"
+    if random:
+        usual = ("plain", "vLLM's completions beside Unsloth are not bit-identical")
     if recipe.method == "grpo" and device == "cpu":
         usual = ("plain", "Unsloth has no GRPO on a CPU")
     backend = choice.of("backend", *usual, BACKENDS)
-    if deterministic and (device, backend) == ("cuda", "unsloth"):
-        raise HftError("Unsloth cannot be deterministic on a GPU: its attention has no deterministic backward pass",
+    if random and backend == "unsloth":
+        raise HftError("method: grpo with Unsloth cannot be deterministic on a GPU: vLLM writes its completions",
                        "leave out --backend, or write --backend plain")
     if backend == "unsloth" and not recipe.lora:
         raise HftError("hft trains all weights (lora: null) with the plain backend only", "leave out --backend, or write --backend plain")

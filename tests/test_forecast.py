@@ -8,7 +8,7 @@ def test_one_card_by_part(invoke):
     assert done.exit_code == 0, done.output
     assert "8,030,261,248 weights, 482 tokens a row, 16 rows a step" in done.output
     lines = [line.split() for line in done.output.splitlines()]
-    assert ["rtx5080", "yes", "12.6", "of", "16", "4", "x", "4", "none", "3.44", "-"] in lines
+    assert ["rtx5080", "yes", "12.6", "of", "16", "4", "x", "4", "none", "4.00", "-"] in lines
     assert ["weights", "5.31"] in lines
 
 

@@ -49,19 +49,22 @@ def test_the_product_is_always_the_batch_size(batch, tokens, card):
 
 
 @pytest.mark.parametrize(("card", "wanted", "environment", "backend", "deterministic"), [
-    ("h100", {}, "", "unsloth", False), ("h100", {"deterministic": True}, "", "plain", True), ("h100", {}, "yes", "plain", True),
+    ("h100", {}, "", "unsloth", False), ("h100", {"deterministic": True}, "", "unsloth", True), ("h100", {}, "yes", "unsloth", True),
+    ("h100", {"deterministic": True, "backend": "plain"}, "", "plain", True),
     ("h100", {"deterministic": False}, "yes", "unsloth", False), ("none", {"deterministic": True}, "", "unsloth", True),
     ("h100", {}, "no", "unsloth", False)])
-def test_bit_identical_runs_are_plain_on_a_gpu(monkeypatch, recipe, card, wanted, environment, backend, deterministic):
+def test_bit_identical_runs_are_asked_for(monkeypatch, recipe, card, wanted, environment, backend, deterministic):
     pretend(monkeypatch, card)
     monkeypatch.setenv("HFT_DETERMINISTIC", environment)
     made = plan.make(recipe, **wanted)
     assert (made.backend, made.deterministic) == (backend, deterministic)
 
 
-def test_unsloth_cannot_be_deterministic_on_a_gpu(monkeypatch, recipe):
+def test_reinforcement_beside_vllm_cannot_be_deterministic_on_a_gpu(monkeypatch):
     pretend(monkeypatch, "h100")
-    with pytest.raises(HftError, match="Unsloth cannot be deterministic on a GPU"):
+    recipe = recipe_file.load("grpo_quickstart").recipe
+    assert plan.make(recipe, deterministic=True).backend == "plain"
+    with pytest.raises(HftError, match="cannot be deterministic on a GPU: vLLM"):
         plan.make(recipe, deterministic=True, backend="unsloth")
 
 

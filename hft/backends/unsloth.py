@@ -1,5 +1,6 @@
 """`backend: unsloth`: Unsloth's FastLanguageModel, the default; same functions as plain.py."""
 
+import sys
 from pathlib import Path
 
 from hft import generation, lora, merging, models, vllm
@@ -15,6 +16,10 @@ def load(spec: Model, plan: Plan, rank: int = 16):
     import torch
     from unsloth import FastLanguageModel
 
+    if plan.deterministic and plan.device == "cuda":
+        from unsloth.utils import attention_dispatch
+
+        attention_dispatch.HAS_XFORMERS = False  # its backward pass sums in any order; Unsloth then takes torch's, a row at a time
     source = models.resolve(spec)
     fast = {}
     if plan.generator == "vllm":
@@ -40,6 +45,37 @@ def add_lora(model, spec: Lora, plan: Plan, seed: int):
     )
     lora.initialise(model, seed)
     return model
+
+
+def keep_apart(trainer, plan: Plan) -> None:
+    """Let attention end where a row ends, for rows that stand end to end: by torch's own flash attention where it can.
+
+    Unsloth calls xformers, which calls the same kernels by a longer way, with each key and value copied for all heads that share it.
+    """
+    import torch
+    from unsloth.utils.packing import enable_padding_free_metadata
+
+    enable_padding_free_metadata(trainer.model, trainer)
+    decoder = next(one for one in trainer.model.modules() if hasattr(one, "embed_tokens"))
+    module = sys.modules[type(decoder.layers[0].self_attn).forward.__module__]
+    stock = getattr(module, "run_attention", None)
+    if stock and stock.__module__ != __name__ and not plan.deterministic and torch.cuda.get_device_capability() >= (8, 0):
+        module.run_attention = within_rows(stock)
+
+
+def within_rows(stock):
+    """Unsloth's `run_attention`, and torch's where rows stand end to end; Q, K and V: (1, heads, tokens, size of a head)."""
+    import torch
+
+    def run_attention(*, config, context, Q, K, V):
+        if context.seq_info is None or context.sliding_window or Q.dtype == torch.float32 or Q.shape[-1] > 256:
+            return stock(config=config, context=context, Q=Q, K=K, V=V)
+        _, starts, longest = context.seq_info  # where each row starts, and where the last one ends: 32-bit, on the GPU
+        query, key, value = (one.transpose(1, 2).squeeze(0) for one in (Q, K, V))
+        found = torch.ops.aten._flash_attention_forward(query, key, value, starts, starts, longest, longest, 0.0, True, False)
+        return found[0].unsqueeze(0)
+
+    return run_attention
 
 
 def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str,

@@ -57,9 +57,9 @@ def join_rows(trainer, tokenizer, plan: Plan) -> None:
 
     trainer.data_collator = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
     if plan.backend == "unsloth" and plan.device == "cuda":
-        from unsloth.utils.packing import enable_padding_free_metadata
+        from hft.backends import unsloth
 
-        enable_padding_free_metadata(trainer.model, trainer)
+        unsloth.keep_apart(trainer, plan)
 
 
 def step_tokens(lengths: list[int], rows: int) -> list[int]:
