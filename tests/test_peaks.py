@@ -60,7 +60,7 @@ def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
     assert (before.rows_per_device, before.checkpointing, before.correction) == (8, "none", 1.0)
     ran(recipe, tmp_path, 30)
     after = plan.make(recipe)
-    assert (after.rows_per_device, after.checkpointing, after.correction) == (16, "offloaded", 1.0)
+    assert (after.rows_per_device, after.checkpointing, after.correction) == (4, "none", 1.5)
     assert plan.make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(before.expected_gib * 1.5, abs=0.02)
 
 
