@@ -24,7 +24,7 @@ def variants(loaded: Loaded) -> dict[str, dict[str, str | None]]:
     """
     rows = str(max(n for n in range(1, 5) if loaded.recipe.train.batch_size % n == 0))
     gpu = bool(machine.cards())
-    tutorial = {"rows_per_device": rows, "processes": "1", "padded": None}
+    tutorial = {"rows_per_device": rows, "processes": "1", "padded": None, "in_order": None}
     return {"plain": {"backend": "plain", "checkpointing": "full" if gpu else "none", **tutorial},
             "tutorial": {"backend": "unsloth", "checkpointing": "offloaded" if gpu else "none", **tutorial},
             "hft": {}, **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpu else {})}

@@ -30,10 +30,29 @@ def divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def largest(lengths: list[int], rows: int, padded: bool) -> int:
-    """Tokens of the largest of the micro-batches that rows of these lengths, in training order, are cut into."""
-    cut = [lengths[i:i + rows] for i in range(0, len(lengths), rows)]
-    return max(len(one) * max(one) if padded else sum(one) for one in cut)
+def arrange(lengths: list[int], batch: int, rows: int, padded: bool) -> list[list[int]]:
+    """Micro-batches of `rows` rows as places in `lengths`, in the order of training; the rows of a step of `batch` rows stay together.
+
+    Padded rows stand with those of like length, so that little is padded; rows end to end so that all micro-batches are of like size,
+    which keeps the peak low and several GPUs from waiting for one (the longest row first, each to the smallest that has room).
+    """
+    found = []
+    for start in range(0, len(lengths), batch):
+        step = range(start, min(start + batch, len(lengths)))
+        cut = [[] for _ in range(0, len(step), rows)]
+        sizes = [0] * len(cut)
+        for count, place in enumerate(sorted(step, key=lambda one: -lengths[one])):
+            one = count // rows if padded else min((i for i in range(len(cut)) if len(cut[i]) < rows), key=sizes.__getitem__)
+            cut[one].append(place)
+            sizes[one] += lengths[place]
+        found += [sorted(one) for one in cut]
+    return found
+
+
+def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
+    """Tokens of each micro-batch, padding counted."""
+    sizes = [[lengths[place] for place in one] for one in cut]
+    return [len(one) * max(one) if padded else sum(one) for one in sizes]
 
 
 def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
@@ -45,17 +64,16 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     """
     batch = recipe.train.batch_size
     lengths = lengths or [recipe.model.max_tokens] * batch
-    mean = sum(lengths) / len(lengths) * batch
     found = []
     for rows in divisors(batch // processes):
-        tokens = largest(lengths, rows, padded)
-        work = mean if not padded else tokens * batch / rows
+        sizes = tokens(lengths, arrange(lengths, batch, rows, padded), padded)
+        most, work = max(sizes), sum(sizes) / len(lengths) * batch
         for saving in savings or SAVING[backend]:
-            memory = estimate.memory(shape, recipe, tokens, padded, saving, backend)
+            memory = estimate.memory(shape, recipe, most, padded, saving, backend)
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())
             seconds = estimate.seconds(shape, work / processes, batch // rows // processes, saving, estimate.rate(card.name) or 100)
-            found.append(Choice(rows, saving, tokens, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
+            found.append(Choice(rows, saving, most, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
 
 

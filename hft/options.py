@@ -4,7 +4,8 @@ import functools
 
 import click
 
-NOT = {"deterministic": "--fast", "padding_free": "--padded", "standby": "--no-standby"}  # what says no to an option that may say yes
+# What says no to an option that may say yes.
+NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "standby": "--no-standby"}
 
 
 def settings(command):
@@ -35,6 +36,8 @@ def machine_choices(command):
         click.option("--processes", metavar="N|all", help="Training processes, each with its own GPU. [environment: HFT_PROCESSES]"),
         click.option("--padding-free/--padded", default=None,
                      help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]"),
+        click.option("--by-length/--in-order", default=None,
+                     help="Rows of a step by their lengths, or as they come, in a forward pass. [environment: HFT_BY_LENGTH=yes]"),
         click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
         click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
@@ -48,8 +51,8 @@ def machine_choices(command):
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generator",
-                 "vllm_memory", "standby", "deterministic", "save_every")
+        names = ("backend", "device", "processes", "rows_per_device", "padding_free", "by_length", "checkpointing", "precision",
+                 "generator", "vllm_memory", "standby", "deterministic", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

@@ -14,8 +14,8 @@ from hft.recipe import Recipe
 BACKENDS = ("unsloth", "plain")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
-KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "checkpointing", "precision", "generate_rows", "save_every",
-        "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
+KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "by_length", "checkpointing", "precision", "generate_rows",
+        "save_every", "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Plan:
     processes: int  # training processes, each with its own GPU: torchrun's workers when there are several
     accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation x processes = the recipe's batch_size
     padding_free: bool  # the rows of one forward pass stand end to end instead of padded; attention stays within each row
+    by_length: bool  # lengths say which rows of a step share a forward pass, so that little is padded, and none is much larger
     checkpointing: str  # of activations: none, full, or offloaded to the host's memory (unsloth)
     precision: str  # of the forward pass: bf16 or fp32
     weights: str  # how the base is kept: as precision, but fp32 when all weights are trained
@@ -84,9 +85,11 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, known, memory)
     steps = total_steps or recipe.train.steps or 100
+    by_length = recipe.method == "sft" and choice.flag("by_length", True, "less padding, and forward passes of like size")
     return Plan(
         backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
-        padding_free=padding_free, checkpointing=checkpointing, precision=precision, weights=precision if recipe.lora else "fp32",
+        padding_free=padding_free, by_length=by_length, checkpointing=checkpointing, precision=precision,
+        weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
         save_every=choice.of("save_every", max(1, min(100, steps // 5)), "five checkpoints, at most 100 steps apart"),
         generator=generator, vllm_memory=vllm_share, standby=standby, deterministic=deterministic, why=choice.why,

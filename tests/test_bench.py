@@ -65,9 +65,9 @@ def test_the_variants_are_those_of_the_tutorials_and_the_plan(monkeypatch, gpus,
     monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU", True))
     assert bench.variants(recipe_file.load("korquad_qlora")) == {
         "plain": {"backend": "plain", "checkpointing": checkpointing[0], "rows_per_device": "4", "processes": "1",
-                  "padded": None},
+                  "padded": None, "in_order": None},
         "tutorial": {"backend": "unsloth", "checkpointing": checkpointing[1], "rows_per_device": "4", "processes": "1",
-                     "padded": None},
+                     "padded": None, "in_order": None},
         "hft": {}, **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpus else {})}
 
 

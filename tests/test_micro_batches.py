@@ -11,9 +11,32 @@ from hft.shape import KNOWN
 SHAPE = KNOWN["llama-3.1-8b"]
 
 
-@pytest.mark.parametrize(("rows", "padded", "tokens"), [(1, False, 9), (2, False, 11), (4, False, 17), (2, True, 18), (4, True, 36)])
-def test_the_largest_micro_batch(rows, padded, tokens):
-    assert micro_batches.largest([1, 2, 9, 2, 3, 3, 5, 6], rows, padded) == tokens
+LENGTHS = [1, 2, 9, 2, 3, 3, 5, 6]  # two steps of four rows
+
+
+@pytest.mark.parametrize(("rows", "padded", "cut", "tokens"), [
+    (4, True, [[0, 1, 2, 3], [4, 5, 6, 7]], [36, 24]), (4, False, [[0, 1, 2, 3], [4, 5, 6, 7]], [14, 17]),
+    (2, True, [[1, 2], [0, 3], [6, 7], [4, 5]], [18, 4, 12, 6]), (2, False, [[0, 2], [1, 3], [5, 7], [4, 6]], [10, 4, 9, 8]),
+    (1, False, [[2], [1], [3], [0], [7], [6], [4], [5]], [9, 2, 2, 1, 6, 5, 3, 3])])
+def test_rows_of_a_step_are_arranged_to_waste_little(rows, padded, cut, tokens):
+    assert micro_batches.arrange(LENGTHS, 4, rows, padded) == cut
+    assert micro_batches.tokens(LENGTHS, cut, padded) == tokens
+
+
+@given(lengths=st.lists(st.integers(1, 4096), min_size=16, max_size=60), batch=st.sampled_from([4, 8, 16]), rows=st.sampled_from([1, 2, 4]),
+       padded=st.booleans())
+def test_each_row_stays_in_its_step_and_padding_never_grows(lengths, batch, rows, padded):
+    lengths = lengths[:len(lengths) // batch * batch]  # training has whole steps
+    cut = micro_batches.arrange(lengths, batch, rows, padded)
+    places = [place for one in cut for place in one]
+    for start in range(0, len(lengths), batch):
+        assert sorted(places[start:start + batch]) == list(range(len(lengths)))[start:start + batch]
+    assert all(len(one) <= rows for one in cut)
+    plain = [list(range(len(lengths)))[i:i + rows] for i in range(0, len(lengths), rows)]
+    if padded:
+        assert sum(micro_batches.tokens(lengths, cut, True)) <= sum(micro_batches.tokens(lengths, plain, True))
+    else:
+        assert sum(micro_batches.tokens(lengths, cut, False)) == sum(lengths)
 
 
 @pytest.mark.parametrize(("card", "gib", "longest", "rows", "saving"), [

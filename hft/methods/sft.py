@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from hft import micro_batches
 from hft.methods import arguments, training
 from hft.methods.watch import watcher
 from hft.plan import Plan
@@ -39,8 +40,11 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     from trl import SFTConfig, SFTTrainer
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
-    chosen = [samples[i] for i in order(len(samples), recipe)]
-    seen = watcher(run, step_tokens(lengths(samples, recipe), recipe.train.batch_size), stop_after)
+    chosen, tokens = [samples[i] for i in order(len(samples), recipe)], lengths(samples, recipe)
+    if plan.by_length:
+        cut = micro_batches.arrange(tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free)
+        chosen = [chosen[place] for one in cut for place in one]
+    seen = watcher(run, step_tokens(tokens, recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
                          train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
     if plan.padding_free:
