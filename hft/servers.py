@@ -13,6 +13,7 @@ from hft import files, runs
 from hft.errors import HftError
 from hft.recipe_file import Loaded
 
+PAUSE = 0.5  # seconds between two looks for a call
 CALL = "servers.json"  # what the first server leaves in the run folder while its torchrun waits for the others
 
 
@@ -75,5 +76,5 @@ def called(loaded: Loaded, where: Servers, after: set[str], patience: float) -> 
                 continue
             if heard.setdefault(said["call"], said["beat"]) != said["beat"]:
                 return Call(run, said["call"], said["max_steps"])
-        time.sleep(0.5)
+        time.sleep(PAUSE)
     return None

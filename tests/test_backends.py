@@ -23,6 +23,7 @@ def test_the_backends_have_the_same_functions():
     assert found["plain"] == found["unsloth"]
 
 
+@pytest.mark.slow  # torch alone takes four seconds to import
 @pytest.mark.parametrize(("rows", "window", "kind", "ours"), [
     ((None, "starts", 8), None, "bfloat16", True), (None, None, "bfloat16", False), ((None, "starts", 8), 4, "bfloat16", False),
     ((None, "starts", 8), None, "float32", False)])

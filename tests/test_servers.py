@@ -87,8 +87,9 @@ def test_each_server_starts_its_share_without_a_rendezvous_of_our_own(told, monk
 
 
 @pytest.fixture
-def folders(told):
+def folders(told, monkeypatch):
     """(recipe, two runs of it, oldest first), and one of another recipe's digest."""
+    monkeypatch.setattr(servers, "PAUSE", 0.03)
     loaded = recipe_file.load("quickstart")
     names = (f"1-{loaded.digest[:12]}", f"2-{loaded.digest[:12]}", "3-another")
     made = [runs.root() / "quickstart" / name for name in names]
@@ -115,14 +116,14 @@ def test_the_others_find_the_run_that_the_first_one_calls_for(folders):
     loaded, old, _, other = folders
     where = servers.here()
     servers.call(old, "left behind by a killed server", None)
-    assert servers.called(loaded, where, set(), 1.2) is None
+    assert servers.called(loaded, where, set(), 0.3) is None
     over = beat(other, "another recipe's")
-    assert servers.called(loaded, where, set(), 1.2) is None
+    assert servers.called(loaded, where, set(), 0.3) is None
     over.set()
     over = beat(old, "a1")  # the older of two runs: it is the unfinished one
     assert servers.called(loaded, where, set(), 10) == (old, "a1", 7)
-    assert servers.called(loaded, where, {"a1"}, 1.2) is None
-    assert servers.called(loaded, where._replace(name="another job"), set(), 1.2) is None
+    assert servers.called(loaded, where, {"a1"}, 0.3) is None
+    assert servers.called(loaded, where._replace(name="another job"), set(), 0.3) is None
     over.set()
 
 
@@ -133,7 +134,7 @@ def test_a_server_lends_its_processes_until_the_run_is_trained(folders, monkeypa
     codes = [1, 0]
     monkeypatch.setattr(processes, "wait", lambda words, env, run, beat: codes.pop(0))
     first = beat(run, "a1")
-    threading.Timer(1.5, lambda: (first.set(), beat(run, "b2"))).start()
+    threading.Timer(0.3, lambda: (first.set(), beat(run, "b2"))).start()
     processes.follow(loaded, servers.here())
     assert codes == []
     assert "Trained. The first server writes the results." in capsys.readouterr().out
@@ -149,6 +150,7 @@ def test_a_server_with_too_few_gpus_says_so(folders, monkeypatch):
 
 
 def test_a_server_that_is_not_called_says_so(told, monkeypatch, invoke, capsys):
+    monkeypatch.setattr(servers, "PAUSE", 0.03)
     monkeypatch.setattr(processes, "PATIENCE", dict.fromkeys(processes.PATIENCE, 0.1))
     done = invoke("train", "quickstart")
     assert done.exit_code == 1
