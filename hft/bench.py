@@ -82,7 +82,7 @@ def one(loaded: Loaded, choices: dict[str, str | None], steps: int, folder: Path
             "peak_gib": facts["training"]["peak_gib"] or round(usage.ru_maxrss / 2**20, 2),
             "total_seconds": round(time.monotonic() - begin, 1),
             "plan": {name: facts["plan"][name] for name in ("backend", "processes", "rows_per_device", "accumulation", "padding_free",
-                                                             "checkpointing", "precision")}}
+                                                             "by_length", "checkpointing", "precision")}}
 
 
 def summaries(found: dict[str, list[dict]], warmup: int) -> dict[str, dict]:

@@ -4,6 +4,14 @@ import os
 
 from hft.errors import HftError
 
+# What says no to an option that may say yes.
+NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "standby": "--no-standby"}
+
+
+def spelled(name: str, value) -> str:
+    """The option that makes this choice."""
+    return NOT[name] if value is False and name in NOT else f"--{name.replace('_', '-')}"
+
 
 class Choices:
     """Takes the user's choice, then the environment's, then the rule's, and notes which it was."""
@@ -14,7 +22,7 @@ class Choices:
     def said(self, name: str) -> tuple[object, str | None]:
         """(value, who says so): the user's option, else the environment's variable; (None, None) where neither is set."""
         if self.wanted.get(name) is not None:
-            return self.wanted[name], f"--{name.replace('_', '-')}"
+            return self.wanted[name], spelled(name, self.wanted[name])
         variable = f"HFT_{name.upper()}"
         return (os.environ[variable], variable) if os.environ.get(variable) else (None, None)
 

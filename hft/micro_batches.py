@@ -30,12 +30,14 @@ def divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def arrange(lengths: list[int], batch: int, rows: int, padded: bool) -> list[list[int]]:
+def arrange(lengths: list[int], batch: int, rows: int, padded: bool, by_length: bool) -> list[list[int]]:
     """Micro-batches of `rows` rows as places in `lengths`, in the order of training; the rows of a step of `batch` rows stay together.
 
-    Padded rows stand with those of like length, so that little is padded; rows end to end so that all micro-batches are of like size,
-    which keeps the peak low and several GPUs from waiting for one (the longest row first, each to the smallest that has room).
+    By length, padded rows stand with those of like length, so that little is padded; rows end to end so that micro-batches are of like
+    size, which keeps the peak low and several GPUs from waiting for one (the longest row first, each to the smallest that has room).
     """
+    if not by_length:
+        return [list(range(start, min(start + rows, len(lengths)))) for start in range(0, len(lengths), rows)]
     found = []
     for start in range(0, len(lengths), batch):
         step = range(start, min(start + batch, len(lengths)))
@@ -56,7 +58,8 @@ def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
 
 
 def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
-            processes: int = 1, savings: tuple[str, ...] = (), corrections: dict[str, float] | None = None) -> list[Choice]:
+            processes: int = 1, savings: tuple[str, ...] = (), corrections: dict[str, float] | None = None,
+            by_length: bool = True) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
@@ -66,13 +69,14 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     lengths = lengths or [recipe.model.max_tokens] * batch
     found = []
     for rows in divisors(batch // processes):
-        sizes = tokens(lengths, arrange(lengths, batch, rows, padded), padded)
-        most, work = max(sizes), sum(sizes) / len(lengths) * batch
+        sizes, each = tokens(lengths, arrange(lengths, batch, rows, padded, by_length), padded), batch // rows
+        steps = [sizes[start:start + each] for start in range(0, len(sizes), each)]
+        most, work = max(sizes), sum(max(sum(step[one::processes]) for one in range(processes)) for step in steps) / len(steps)
         for saving in savings or SAVING[backend]:
             memory = estimate.memory(shape, recipe, most, padded, saving, backend)
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())
-            seconds = estimate.seconds(shape, work / processes, batch // rows // processes, saving, estimate.rate(card.name) or 100)
+            seconds = estimate.seconds(shape, work, each // processes, saving, estimate.rate(card.name) or 100)
             found.append(Choice(rows, saving, most, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
 

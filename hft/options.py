@@ -4,8 +4,7 @@ import functools
 
 import click
 
-# What says no to an option that may say yes.
-NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "standby": "--no-standby"}
+from hft.choices import NOT, spelled
 
 
 def settings(command):
@@ -37,7 +36,7 @@ def machine_choices(command):
         click.option("--padding-free/--padded", default=None,
                      help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]"),
         click.option("--by-length/--in-order", default=None,
-                     help="Rows of a step by their lengths, or as they come, in a forward pass. [environment: HFT_BY_LENGTH=yes]"),
+                     help="Rows of a step share a forward pass by their lengths, or as they come. [environment: HFT_BY_LENGTH=yes]"),
         click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
         click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
         click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
@@ -74,13 +73,11 @@ def several(command, names, **options):
     from hft import batch
 
     words = []
-    for option, value in options.items():
-        flag = f"--{option.replace('_', '-')}"
+    for name, value in options.items():
+        flag = spelled(name, value)
         if isinstance(value, (list, tuple)):
             words += [word for one in value for word in (flag, one)]
-        elif option in NOT and value is False:
-            words.append(NOT[option])
-        elif value is True:
+        elif value is True or (value is False and name in NOT):
             words.append(flag)
         elif value not in (None, False):
             words += [flag, str(value)]

@@ -4,17 +4,21 @@ from hft import runs
 from hft.machine import Gpu
 from hft.recipe import PARENT, Recipe
 
+HOW = ("backend", "padding_free", "by_length", "deterministic")  # what of a plan two runs share whose peaks are comparable
 LEAST, MOST = 0.8, 1.5  # beyond these, something else than the estimate was wrong
 
 
-def corrections(recipe: Recipe, card: Gpu, backend: str, padding_free: bool) -> dict[str, float]:
-    """`{checkpointing: measured peak / estimate}`: the largest of all runs of this model on this kind of card; often empty."""
+def corrections(recipe: Recipe, card: Gpu, *how) -> dict[str, float]:
+    """`{checkpointing: measured peak / estimate}`: the largest of all runs of this model on this kind of card; often empty.
+
+    `how` are the values of HOW in the plan that is being made.
+    """
     found = {}
     if recipe.model.name == PARENT or not card.driver:  # whose model is another one for each stage; a card that is not here
         return found
     for facts in filter(None, map(runs.passport, runs.every())):
         try:
-            ratios = measured(facts, recipe, card, backend, padding_free)
+            ratios = measured(facts, recipe, card, how)
         except (KeyError, TypeError):  # another version's passport
             continue
         for saving, ratio in ratios:
@@ -22,14 +26,14 @@ def corrections(recipe: Recipe, card: Gpu, backend: str, padding_free: bool) -> 
     return found
 
 
-def measured(facts: dict, recipe: Recipe, card: Gpu, backend: str, padding_free: bool) -> list[tuple[str, float]]:
+def measured(facts: dict, recipe: Recipe, card: Gpu, how: tuple) -> list[tuple[str, float]]:
     """(checkpointing, measured peak / estimate) of a run's plans, at least the card's size where one ran out of memory.
 
     Raises KeyError or TypeError for a passport that lacks any of it.
     """
     plan, model, training = facts["plan"], facts["recipe"]["values"]["model"], facts["training"]
-    there = (model["name"], model["quantization"], plan["backend"], plan["padding_free"], {gpu["name"] for gpu in facts["machine"]["gpus"]})
-    if there != (recipe.model.name, recipe.model.quantization, backend, padding_free, {card.name}):
+    there = (model["name"], model["quantization"], {gpu["name"] for gpu in facts["machine"]["gpus"]}, *(plan[name] for name in HOW))
+    if there != (recipe.model.name, recipe.model.quantization, {card.name}, *how):
         return []
     found = [(one["checkpointing"], card.memory / one["expected_gib"] * one["correction"]) for one in training["out_of_memory"]
              if one["expected_gib"]]

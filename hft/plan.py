@@ -70,6 +70,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     backend = choose_backend(choice, recipe, device, deterministic)
     known = shape.of(recipe)
     padding_free = end_to_end(choice, recipe, device, backend, known)
+    by_length = recipe.method == "sft" and choice.flag("by_length", True, "less padding, and forward passes of like size")
     processes = how_many(choice, recipe, device)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
@@ -79,13 +80,12 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     if device == "cuda" and recipe.lora and known and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
         savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
-                                          peaks.corrections(recipe, card, backend, padding_free))
+                                          peaks.corrections(recipe, card, backend, padding_free, by_length, deterministic), by_length)
     rule = micro_batches.by_rule(recipe, share, device, backend, budget)
     rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
     generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, known, memory)
     steps = total_steps or recipe.train.steps or 100
-    by_length = recipe.method == "sft" and choice.flag("by_length", True, "less padding, and forward passes of like size")
     return Plan(
         backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
         padding_free=padding_free, by_length=by_length, checkpointing=checkpointing, precision=precision,
@@ -195,7 +195,7 @@ def safer(plan: Plan) -> Plan:
 
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = {"by_length": False, **json.loads(path.read_text(encoding="utf-8"))}  # of runs begun before there was a choice
     asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before.get("processes") or 1
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
     names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if others else set())

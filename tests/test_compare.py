@@ -98,7 +98,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize(("name", "options", "code", "said"), [
     ("same", [], 0, "verdict      identical"), ("far", [], 1, "they part at step 2: 2.5000 / 2.4000"),
-    ("far", ["--tolerance", "1"], 1, "more than 0.004"), ("other", [], 1, "first difference  recipe: train.seed: 1 / 2"),
+    ("far", ["--tolerance", "1"], 1, "more than 0.008"), ("other", [], 1, "first difference  recipe: train.seed: 1 / 2"),
     ("broken", [], 1, "broken.json is not a passport: KeyError: 'recipe'\n  Fix: name a run folder or its passport.json"),
     ("absent", [], 1, "is neither a run folder nor a recipe")])
 def test_the_command_says_it_with_its_exit_code(invoke, files, name, options, code, said):

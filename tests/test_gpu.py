@@ -157,7 +157,7 @@ def test_attention_ends_where_a_row_ends():
     sizes = [300, 517, 129, 800]
     tensors = [torch.randn(1, heads, sum(sizes), 128, device="cuda", dtype=torch.bfloat16, requires_grad=True) for heads in (32, 8, 8)]
     starts = torch.tensor([0, *sizes]).cumsum(0).to("cuda", torch.int32)
-    context = SimpleNamespace(seq_info=(None, starts, max(sizes)), sliding_window=None)
+    context = SimpleNamespace(seq_info=(None, starts, max(sizes)), sliding_window=None, attention_mask=None)
     joined = unsloth.within_rows(None)(config=None, context=context, Q=tensors[0], K=tensors[1], V=tensors[2])
     single = torch.cat([torch.nn.functional.scaled_dot_product_attention(*parts, is_causal=True, enable_gqa=True).transpose(1, 2)
                         for parts in zip(*(one.split(sizes, dim=2) for one in tensors), strict=True)], dim=1)

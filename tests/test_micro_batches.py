@@ -19,7 +19,7 @@ LENGTHS = [1, 2, 9, 2, 3, 3, 5, 6]  # two steps of four rows
     (2, True, [[1, 2], [0, 3], [6, 7], [4, 5]], [18, 4, 12, 6]), (2, False, [[0, 2], [1, 3], [5, 7], [4, 6]], [10, 4, 9, 8]),
     (1, False, [[2], [1], [3], [0], [7], [6], [4], [5]], [9, 2, 2, 1, 6, 5, 3, 3])])
 def test_rows_of_a_step_are_arranged_to_waste_little(rows, padded, cut, tokens):
-    assert micro_batches.arrange(LENGTHS, 4, rows, padded) == cut
+    assert micro_batches.arrange(LENGTHS, 4, rows, padded, True) == cut
     assert micro_batches.tokens(LENGTHS, cut, padded) == tokens
 
 
@@ -27,12 +27,13 @@ def test_rows_of_a_step_are_arranged_to_waste_little(rows, padded, cut, tokens):
        padded=st.booleans())
 def test_each_row_stays_in_its_step_and_padding_never_grows(lengths, batch, rows, padded):
     lengths = lengths[:len(lengths) // batch * batch]  # training has whole steps
-    cut = micro_batches.arrange(lengths, batch, rows, padded)
+    cut = micro_batches.arrange(lengths, batch, rows, padded, True)
     places = [place for one in cut for place in one]
     for start in range(0, len(lengths), batch):
         assert sorted(places[start:start + batch]) == list(range(len(lengths)))[start:start + batch]
     assert all(len(one) <= rows for one in cut)
-    plain = [list(range(len(lengths)))[i:i + rows] for i in range(0, len(lengths), rows)]
+    plain = micro_batches.arrange(lengths, batch, rows, padded, False)
+    assert [place for one in plain for place in one] == list(range(len(lengths)))
     if padded:
         assert sum(micro_batches.tokens(lengths, cut, True)) <= sum(micro_batches.tokens(lengths, plain, True))
     else:
@@ -62,3 +63,16 @@ def test_every_choice_divides_the_batch_and_the_first_is_no_slower_than_any_that
     fitting = [one for one in found if one.fits]
     assert fitting == found[:len(fitting)]
     assert all(found[0].seconds <= one.seconds for one in fitting)
+
+
+@pytest.mark.parametrize(("by_length", "tokens"), [(True, 1900), (False, 3600)])
+def test_rows_in_order_are_planned_as_they_come(by_length, tokens):
+    """Two processes of one forward pass each: the larger one counts, for memory and for time."""
+    def planned(order):
+        found = micro_batches.choices(recipe_file.load("korquad_qlora", ("train.batch_size=4",)).recipe, SHAPE, Gpu("H100", 79.6, "", ""),
+                                      "unsloth", False, [1800, 1800, 100, 100], 2, ("none",), None, order)
+        return next(one for one in found if one.rows == 2)
+
+    made = planned(by_length)
+    assert made.tokens == tokens
+    assert (made.seconds > planned(True).seconds) == (not by_length)

@@ -19,7 +19,8 @@ def load(spec: Model, plan: Plan, rank: int = 16):
     if plan.deterministic and plan.device == "cuda":
         from unsloth.utils import attention_dispatch
 
-        attention_dispatch.HAS_XFORMERS = False  # its backward pass sums in any order; Unsloth then takes torch's, a row at a time
+        # Their backward passes sum in any order; Unsloth then takes torch's attention.
+        attention_dispatch.HAS_XFORMERS = attention_dispatch.HAS_FLASH_ATTENTION = False
     source = models.resolve(spec)
     fast = {}
     if plan.generator == "vllm":
@@ -68,9 +69,11 @@ def within_rows(stock):
     import torch
 
     def run_attention(*, config, context, Q, K, V):
-        if context.seq_info is None or context.sliding_window or Q.dtype == torch.float32 or Q.shape[-1] > 256:
+        _, starts, longest = context.seq_info or (None, None, 0)  # where each row starts, and the last one ends: 32-bit, on the GPU
+        beyond = context.sliding_window and longest > context.sliding_window
+        size = Q.shape[-1]
+        if not longest or beyond or context.attention_mask is not None or Q.dtype == torch.float32 or size > 256 or size % 8:
             return stock(config=config, context=context, Q=Q, K=K, V=V)
-        _, starts, longest = context.seq_info  # where each row starts, and where the last one ends: 32-bit, on the GPU
         query, key, value = (one.transpose(1, 2).squeeze(0) for one in (Q, K, V))
         found = torch.ops.aten._flash_attention_forward(query, key, value, starts, starts, longest, longest, 0.0, True, False)
         return found[0].unsqueeze(0)

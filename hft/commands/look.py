@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from hft import errors
+from hft.choices import spelled
 from hft.options import machine_choices, settings
 
 
@@ -81,7 +82,7 @@ def plan(name, overrides, choices, gpu, row_tokens):
     if row_tokens and not gpu:
         raise click.UsageError("--row-tokens says how long rows are for --gpu: add --gpu all")
     if gpu and (given := [name for name, value in choices.items() if value is not None]):
-        raise click.UsageError(f"--gpu estimates the fastest plan of each card: leave out --{given[0].replace('_', '-')}")
+        raise click.UsageError(f"--gpu estimates the fastest plan of each card: leave out {spelled(given[0], choices[given[0]])}")
     if gpu:
         click.echo(forecast.table(loaded, None if gpu == "all" else gpu, row_tokens))
     else:

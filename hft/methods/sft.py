@@ -27,7 +27,7 @@ def room(recipe: Recipe, completion_ids: list[int]) -> int:
 
 
 def lengths(samples: list[Sample], recipe: Recipe) -> list[int]:
-    """Tokens of each row, in training order."""
+    """Tokens of each row, in the recipe's order."""
     return [len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)]
 
 
@@ -41,12 +41,10 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
     chosen, tokens = [samples[i] for i in order(len(samples), recipe)], lengths(samples, recipe)
-    if plan.by_length:
-        cut = micro_batches.arrange(tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free)
-        chosen = [chosen[place] for one in cut for place in one]
+    cut = micro_batches.arrange(tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length)
     seen = watcher(run, step_tokens(tokens, recipe.train.batch_size), stop_after)
     trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
-                         train_dataset=Dataset.from_list([labelled(one) for one in chosen]))
+                         train_dataset=Dataset.from_list([labelled(chosen[place]) for one in cut for place in one]))
     if plan.padding_free:
         join_rows(trainer, tokenizer, plan)
     return training.carry_out(trainer, seen, (values, origins), recipe, run)

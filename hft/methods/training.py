@@ -17,7 +17,7 @@ OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
 def order(rows: int, wanted: int, seed: int) -> list[int]:
     """Which row stands where, `wanted` places: pass after pass, each shuffled by the seed.
 
-    It depends on the recipe alone; a plan only cuts it into micro-batches.
+    It depends on the recipe alone; a plan only cuts each step into micro-batches.
     """
     shuffle = random.Random(seed)
     chosen = []
