@@ -5,7 +5,8 @@ import os
 from hft.errors import HftError
 
 # What says no to an option that may say yes.
-NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "standby": "--no-standby"}
+NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "sharded": "--replicated",
+       "standby": "--no-standby"}
 
 
 def spelled(name: str, value) -> str:

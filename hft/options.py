@@ -33,6 +33,8 @@ def machine_choices(command):
         click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
         click.option("--rows-per-device", type=click.IntRange(min=1), help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]"),
         click.option("--processes", metavar="N|all", help="Training processes, each with its own GPU. [environment: HFT_PROCESSES]"),
+        click.option("--sharded/--replicated", default=None,
+                     help="Several processes share the weights, or have a copy each. [environment: HFT_SHARDED=yes]"),
         click.option("--padding-free/--padded", default=None,
                      help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]"),
         click.option("--by-length/--in-order", default=None,
@@ -50,8 +52,8 @@ def machine_choices(command):
 
     @functools.wraps(command)
     def wrapped(**values):
-        names = ("backend", "device", "processes", "rows_per_device", "padding_free", "by_length", "checkpointing", "precision",
-                 "generator", "vllm_memory", "standby", "deterministic", "save_every")
+        names = ("backend", "device", "processes", "sharded", "rows_per_device", "padding_free", "by_length", "checkpointing",
+                 "precision", "generator", "vllm_memory", "standby", "deterministic", "save_every")
         choices = {name: values.pop(name) for name in names}
         return command(choices=choices, **values)
 

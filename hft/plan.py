@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hft import machine, micro_batches, peaks, rollout, shape
+from hft import machine, micro_batches, peaks, rollout, shape, sharing
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import Choice, divisors
@@ -14,8 +14,8 @@ from hft.recipe import Recipe
 BACKENDS = ("unsloth", "plain")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
-KEPT = ("device", "backend", "processes", "rows_per_device", "padding_free", "by_length", "checkpointing", "precision", "generate_rows",
-        "save_every", "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
+KEPT = ("device", "backend", "processes", "sharded", "rows_per_device", "padding_free", "by_length", "checkpointing", "precision",
+        "generate_rows", "save_every", "generator", "standby", "deterministic")  # what a run that goes on, or is made again, takes over
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Plan:
     device: str
     rows_per_device: int  # rows in one forward pass
     processes: int  # training processes, each with its own GPU: torchrun's workers when there are several
+    sharded: bool  # the processes share the weights too (FSDP2), instead of a copy for each
     accumulation: int  # forward passes per optimizer step; rows_per_device x accumulation x processes = the recipe's batch_size
     padding_free: bool  # the rows of one forward pass stand end to end instead of padded; attention stays within each row
     by_length: bool  # lengths say which rows of a step share a forward pass, so that little is padded, and none is much larger
@@ -41,7 +42,8 @@ class Plan:
     why: dict[str, str]  # the reason for each choice
 
     def describe(self) -> str:
-        times = f"{self.accumulation} x {self.processes} processes" if self.processes > 1 else str(self.accumulation)
+        shared = " that share the weights" * self.sharded
+        times = f"{self.accumulation} x {self.processes} processes{shared}" if self.processes > 1 else str(self.accumulation)
         return (f"{self.backend} on {self.device}, {self.rows_per_device} rows x {times} = "
                 f"{self.rows_per_device * self.accumulation * self.processes} a step{', unpadded' * self.padding_free}, {self.precision}, "
                 f"checkpointing {self.checkpointing}")
@@ -71,13 +73,14 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     known = shape.of(recipe)
     padding_free = end_to_end(choice, recipe, device, backend, known)
     by_length = recipe.method == "sft" and choice.flag("by_length", True, "less padding, and forward passes of like size")
-    processes = how_many(choice, recipe, device)
+    processes = sharing.how_many(choice, recipe, device)
+    sharded = sharing.weights(choice, backend, processes)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     budget = micro_batches.tokens_allowed(memory) // (1 if precision == "bf16" else 2) if device == "cuda" else 4096
     estimated = []
-    if device == "cuda" and recipe.lora and known and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
+    if device == "cuda" and recipe.lora and known and not sharded and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
         savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
                                           peaks.corrections(recipe, card, backend, padding_free, by_length, deterministic), by_length)
@@ -87,7 +90,7 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     generator, standby, vllm_share = rollout.choose(choice, recipe, device, backend, known, memory)
     steps = total_steps or recipe.train.steps or 100
     return Plan(
-        backend=backend, device=device, rows_per_device=rows, processes=processes, accumulation=share // rows,
+        backend=backend, device=device, rows_per_device=rows, processes=processes, sharded=sharded, accumulation=share // rows,
         padding_free=padding_free, by_length=by_length, checkpointing=checkpointing, precision=precision,
         weights=precision if recipe.lora else "fp32",
         generate_rows=choice.of("generate_rows", max(1, min(32, 2 * budget // recipe.model.max_tokens)), "twice the tokens of training"),
@@ -145,34 +148,6 @@ def cut(choice: Choices, recipe: Recipe, share: int, rule: tuple[int, str, str],
         whole = f"the recipe's batch_size {recipe.train.batch_size}" + (f" among {processes} processes" if processes > 1 else "")
         raise HftError(f"{rows} rows per device do not divide {whole}", f"choose one of: {', '.join(map(str, divisors(share)))}")
     return rows, choice.of("checkpointing", saved, "memory is enough" if saved == "none" else "with rows_per_device", CHECKPOINTING)
-
-
-def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
-    """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly; on all servers.
-
-    Raises HftError where that number cannot share it.
-    """
-    share = choice.wanted.get("servers") or 1  # the number must be the same on each of them
-    wanted = str(choice.of("processes", *(("all", f"{share} servers share a step") if share > 1 else
-                                          ("1", "more GPUs share a step with --processes all"))))
-    if recipe.method != "sft":
-        if share > 1 or wanted not in ("1", "all"):
-            raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes, and PET_NNODES")
-        return 1
-    gpus, batch = len(machine.cards()) * share if device == "cuda" else None, recipe.train.batch_size
-    if wanted == "all":
-        wanted = str(max((n for n in divisors(batch) if n % share == 0 and n <= (gpus or share)), default=share))
-    count = int(wanted) if wanted.isdigit() else 0
-    if count < 1 or (gpus and count > gpus):
-        raise HftError(f"{choice.why['processes']}: '{wanted}' is not a number of processes for {gpus or 'no'} GPUs",
-                       "for example --processes all")
-    if count % share:
-        raise HftError(f"{choice.why['processes']}: {count} processes cannot be shared evenly by {share} servers",
-                       "it counts the processes of all servers together")
-    if batch % count:
-        raise HftError(f"{count} processes do not divide the recipe's batch_size {batch}",
-                       f"choose one of: {', '.join(map(str, divisors(batch)))}")
-    return count
 
 
 def safer(plan: Plan) -> Plan:

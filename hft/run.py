@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from hft import asking, curve, evaluate, export, files, libraries, lora, machine, methods, models, passport, processes, rows, runs, stages
 from hft import log as logging
 from hft import plan as plans
+from hft import weights as trained
 from hft.log import say
 from hft.methods.training import OutOfMemory
 from hft.plan import Plan
@@ -132,6 +132,8 @@ def get_ready(plan: Plan) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = machine.visible()[0] if plan.device == "cuda" else ""
     if plan.standby:
         os.environ.update(UNSLOTH_VLLM_STANDBY="1", UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE="1")  # or Unsloth takes a share of its own
+    if plan.sharded and "LOCAL_RANK" in os.environ:  # Unsloth looks when it is imported
+        os.environ.update(UNSLOTH_FSDP2="1", UNSLOTH_FSDP2_LAYOUT="sharded")
     if plan.backend == "unsloth":
         with logging.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
@@ -204,20 +206,8 @@ def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     training = methods.of(recipe).train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
     if os.environ.get("RANK", "0") != "0":
         return training  # the first process writes
-    name = "adapter" if recipe.lora else "model"
-    with files.new_folder(run / name) as draft:
-        opened.model.save_pretrained(draft)
-        opened.tokenizer.save_pretrained(draft)
-        tidy(draft)
-        if stale(draft, run / name):
-            for old in (*run.glob(f"answers/{name}*.jsonl"), *run.glob("*.gguf"), *run.glob("merged*")):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+    trained.save(run, "adapter" if recipe.lora else "model", opened.model, opened.tokenizer, opened.plan)
     return training
-
-
-def stale(new: Path, old: Path) -> bool:
-    """True when other weights stand where the new ones go: what was asked or made of them is void."""
-    return old.exists() and any(files.sha256(path) != files.sha256(old / path.name) for path in new.glob("*.safetensors"))
 
 
 def free_memory() -> None:
@@ -229,17 +219,6 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def tidy(adapter: Path) -> None:
-    """Sort what PEFT writes in the order of a set."""
-    import json
-
-    config = adapter / "adapter_config.json"
-    if config.exists():
-        facts = json.loads(config.read_text(encoding="utf-8"))
-        facts["target_modules"] = sorted(facts["target_modules"])
-        files.write_json(config, facts)
 
 
 def rows_line(prepared: rows.Prepared) -> str:

@@ -124,15 +124,17 @@ def test_memory_is_as_estimated(runs, llama_8b, rank, rows, checkpointing):
     assert passport["training"]["peak_gib"] == pytest.approx(passport["plan"]["expected_gib"], rel=0.1)
 
 
-def test_two_gpus_share_the_steps(runs, llama_8b):
+@pytest.mark.parametrize("how", [(), ("--sharded", "--rows-per-device", "8")])
+def test_two_gpus_share_the_steps(runs, llama_8b, how):
+    """Each with a copy of the weights, or with half of them (not run yet)."""
     import torch
 
     if torch.cuda.device_count() < 2:
         pytest.skip("one GPU")
     same = ("--set", f"model.name={llama_8b}", "--max-steps", "10")
-    (one, reference), (two, losses) = train(runs, *same), train(runs, *same, "--processes", "2")
-    seconds = [passport["training"]["median_step_seconds"] for passport in (one, two)]
-    print("s/step", seconds, "speed-up", round(seconds[0] / seconds[1], 2), "losses", reference, losses)
+    (one, reference), (two, losses) = train(runs, *same), train(runs, *same, "--processes", "2", *how)
+    seconds, peaks = ([passport["training"][name] for passport in (one, two)] for name in ("median_step_seconds", "peak_gib"))
+    print("s/step", seconds, "speed-up", round(seconds[0] / seconds[1], 2), "peaks", peaks, "losses", reference, losses)
     assert two["data"]["tokens_in_order"] == one["data"]["tokens_in_order"]
     assert losses == pytest.approx(reference, abs=2e-2)
 

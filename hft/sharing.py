@@ -1,0 +1,44 @@
+"""How the processes of one training share its steps, and its weights."""
+
+from hft import machine
+from hft.choices import Choices
+from hft.errors import HftError
+from hft.micro_batches import divisors
+from hft.recipe import Recipe
+
+
+def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
+    """Training processes: the number asked for, or with `all` as many of the GPUs as share the recipe's step evenly; on all servers.
+
+    Raises HftError where that number cannot share it.
+    """
+    share = choice.wanted.get("servers") or 1  # the number must be the same on each of them
+    wanted = str(choice.of("processes", *(("all", f"{share} servers share a step") if share > 1 else
+                                          ("1", "more GPUs share a step with --processes all"))))
+    if recipe.method != "sft":
+        if share > 1 or wanted not in ("1", "all"):
+            raise HftError(f"method: {recipe.method} trains on one GPU", "leave out --processes, and PET_NNODES")
+        return 1
+    gpus, batch = len(machine.cards()) * share if device == "cuda" else None, recipe.train.batch_size
+    if wanted == "all":
+        wanted = str(max((n for n in divisors(batch) if n % share == 0 and n <= (gpus or share)), default=share))
+    count = int(wanted) if wanted.isdigit() else 0
+    if count < 1 or (gpus and count > gpus):
+        raise HftError(f"{choice.why['processes']}: '{wanted}' is not a number of processes for {gpus or 'no'} GPUs",
+                       "for example --processes all")
+    if count % share:
+        raise HftError(f"{choice.why['processes']}: {count} processes cannot be shared evenly by {share} servers",
+                       "it counts the processes of all servers together")
+    if batch % count:
+        raise HftError(f"{count} processes do not divide the recipe's batch_size {batch}",
+                       f"choose one of: {', '.join(map(str, divisors(batch)))}")
+    return count
+
+
+def weights(choice: Choices, backend: str, processes: int) -> bool:
+    """Whether the processes share the weights. Raises HftError where they cannot."""
+    sharded = choice.flag("sharded", False, "each process holds all weights")
+    if sharded and (backend != "unsloth" or processes < 2):
+        raise HftError(f"{choice.why['sharded']}: only several processes of the unsloth backend can share the weights",
+                       "add --processes all --backend unsloth, or leave it out")
+    return sharded
