@@ -173,5 +173,5 @@ def kept(path: Path, wanted: dict) -> dict:
     before = {"by_length": False, **json.loads(path.read_text(encoding="utf-8"))}  # of runs begun before there was a choice
     asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before.get("processes") or 1
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
-    names = set(KEPT) - ({"processes", "rows_per_device", "checkpointing"} if others else set())
+    names = set(KEPT) - ({"processes", "sharded", "rows_per_device", "checkpointing"} if others else set())
     return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}

@@ -1,5 +1,6 @@
 """How many processes share a step, and whether they share the weights: what is chosen, what is refused, and real processes."""
 
+import json
 import re
 import signal
 import subprocess
@@ -54,6 +55,12 @@ def test_one_process_and_the_plain_backend_cannot_share_weights(monkeypatch, cho
     with_gpus(monkeypatch, 4)
     with pytest.raises(HftError, match="--sharded: only several processes of the unsloth backend can share the weights"):
         plan.make(recipe_file.load("korquad_qlora").recipe, sharded=True, **choices)
+
+
+@pytest.mark.parametrize(("wanted", "shared"), [({}, True), ({"processes": "2"}, True), ({"processes": "1"}, None)])
+def test_a_run_goes_on_sharing_unless_the_number_of_processes_changes(tmp_path, wanted, shared):
+    (tmp_path / "plan.json").write_text(json.dumps({"processes": 2, "sharded": True, "rows_per_device": 4, "backend": "unsloth"}))
+    assert plan.kept(tmp_path / "plan.json", wanted).get("sharded") is shared
 
 
 TRITON = "triton==3.6.0"  # the one of the CUDA images; Unsloth's FSDP2 imports it on a CPU too, where nothing calls it
