@@ -103,13 +103,13 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
 def choose_backend(choice: Choices, recipe: Recipe, device: str, deterministic: bool) -> str:
     """Raises HftError where the one asked for cannot do what the recipe or the plan wants."""
     usual = ("unsloth", "the default") if recipe.lora else ("plain", "all weights are trained")
-    random = deterministic and device == "cuda" and recipe.method == "grpo"
-    if random:
+    beside_vllm = deterministic and device == "cuda" and recipe.method == "grpo"
+    if beside_vllm:
         usual = ("plain", "vLLM's completions beside Unsloth are not bit-identical")
     if recipe.method == "grpo" and device == "cpu":
         usual = ("plain", "Unsloth has no GRPO on a CPU")
     backend = choice.of("backend", *usual, BACKENDS)
-    if random and backend == "unsloth":
+    if beside_vllm and backend == "unsloth":
         raise HftError("method: grpo with Unsloth cannot be deterministic on a GPU: vLLM writes its completions",
                        "leave out --backend, or write --backend plain")
     if backend == "unsloth" and not recipe.lora:
@@ -168,10 +168,15 @@ def safer(plan: Plan) -> Plan:
     return replace(plan, rows_per_device=rows, accumulation=batch // rows, expected_gib=None)
 
 
+def as_begun(plan: dict) -> dict:
+    """The choices in a run's plan that it takes over when it goes on or is made again; rows came in order before there was a choice."""
+    return {name: plan.get(name) for name in KEPT} | {"by_length": plan.get("by_length", False)}
+
+
 def kept(path: Path, wanted: dict) -> dict:
     """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
-    before = {"by_length": False, **json.loads(path.read_text(encoding="utf-8"))}  # of runs begun before there was a choice
-    asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before.get("processes") or 1
+    before = as_begun(json.loads(path.read_text(encoding="utf-8")))
+    asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before["processes"] or 1
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
     names = set(KEPT) - ({"processes", "sharded", "rows_per_device", "checkpointing"} if others else set())
-    return {**wanted, **{name: before.get(name) for name in names if wanted.get(name) is None}}
+    return {**wanted, **{name: before[name] for name in names if wanted.get(name) is None}}

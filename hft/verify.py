@@ -42,7 +42,7 @@ def again(run: Path, facts: dict, steps: int, choices: dict) -> None:
     from hft import run as pipeline
 
     loaded = recipe_file.load_run(run)
-    plan = {name: facts["plan"].get(name) for name in plans.KEPT} | {"by_length": facts["plan"].get("by_length", False)}
+    plan = plans.as_begun(facts["plan"])
     plan |= {name: value for name, value in choices.items() if value is not None}
     quiet = {"evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
              "export": loaded.recipe.export.model_copy(update={"formats": []})}
