@@ -24,12 +24,17 @@ CARDS = {"rtx4090": (165.2, 23.99), "rtx5080": (112.6, 15.92), "rtx5090": (209.5
          "h200": (989.4, 140.4)}
 
 
-def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointing: str, backend: str = "unsloth") -> dict[str, float]:
-    """`{part: GiB}` at the peak of training, for micro-batches of at most `tokens` tokens, padding counted."""
+def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointing: str, backend: str = "unsloth",
+           shards: int = 1) -> dict[str, float]:
+    """`{part: GiB}` on each card at the peak of training, for micro-batches of at most `tokens` tokens, padding counted.
+
+    `shards` processes share the weights: each gathers two layers at a time, and embedding and output for as long as it trains.
+    """
     quantised = recipe.model.quantization == "nf4"
-    adapter = shape.adapter(recipe.lora.rank, recipe.lora.targets)
-    return {name: size / GIB for name, size in {
-        "weights": shape.linear * (NF4 if quantised else 2) + shape.other * 2,
+    linear, other = shape.linear * (NF4 if quantised else 2), shape.other * 2
+    adapter = shape.adapter(recipe.lora.rank, recipe.lora.targets) / shards
+    found = {name: size / GIB for name, size in {
+        "weights": linear + other if shards == 1 else linear / shards + 2 * linear / shape.layers + other + other / shards,
         "adapter": adapter * 4,
         "gradients": adapter * 4,
         "optimizer": adapter * (2 if recipe.train.optimizer == "adamw_8bit" else 8),
@@ -37,6 +42,10 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
         "loss": max(0, loss(shape, tokens) - tokens * per_token(shape, "offloaded", backend)),
         "workspace": WORKSPACE,
     }.items()}
+    if shards > 1:  # before they are shared: each process loads 4-bit weights whole, and copies embedding and output
+        loading = (linear if quantised else linear / shards) + 2 * other + adapter * shards * 4
+        found["loading"] = max(0, loading / GIB - sum(found.values()))
+    return found
 
 
 def per_token(shape: Shape, checkpointing: str, backend: str) -> float:

@@ -1,6 +1,6 @@
 """`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
 
-from hft import estimate, machine, methods, micro_batches, peaks, rollout, rows, shape
+from hft import estimate, machine, methods, micro_batches, peaks, rollout, rows, shape, sharing
 from hft.errors import HftError
 from hft.log import columns
 from hft.machine import Gpu
@@ -46,8 +46,9 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
             columns(lines)]
     if card:
         said.append(columns([["part", "GiB"], *([part, f"{size:.2f}"] for part, size in best[card].memory.items() if size)]))
-    said += [advice(loaded, found, name, known[name], one, row_tokens) for name, one in best.items()
-             if not one.fits and card in (None, name)]
+    for name, one in best.items():
+        if not one.fits and card in (None, name):
+            said += [advice(loaded, found, name, known[name], one, row_tokens), *together(recipe, found, name, known[name], lengths)]
     return "\n".join(said)
 
 
@@ -55,8 +56,7 @@ def first(recipe: Recipe, found: Shape, gpu: Gpu, lengths: list[int]) -> Choice:
     """What the plan would choose on this card by itself: with Unsloth, and with vLLM beside the model for method: grpo."""
     if recipe.method == "grpo":
         return rollout.fits(recipe, found, gpu)
-    corrections = peaks.corrections(recipe, gpu, "unsloth", True)
-    return micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, corrections=corrections)[0]
+    return micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, corrections=peaks.corrections(recipe, gpu))[0]
 
 
 def cards() -> dict[str, Gpu]:
@@ -89,6 +89,19 @@ def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_
             seconds = f", {one.seconds:.2f} s/step" if one.seconds else ""
             return f"{name}: --set {change} would fit ({one.gib:.1f} GiB{seconds}); it changes the result"
     return f"{name}: the weights alone take {best.memory['weights']:.1f} GiB; take a smaller model or a larger card"
+
+
+def together(recipe: Recipe, found: Shape, name: str, gpu: Gpu, lengths: list[int]) -> list[str]:
+    """How many of these cards would fit the recipe as it is by sharing the weights: a line, or none."""
+    for count in micro_batches.divisors(recipe.train.batch_size)[1:] if recipe.method == "sft" else ():
+        one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, count, shards=count)[0]
+        if one.fits:
+            unset = sharing.without_evaluation(recipe, found, gpu.memory)
+            how = f"--processes {count} --sharded {unset}".rstrip()
+            result = "; the result stays" + ", without evaluation, which needs the whole model on one card" * bool(unset)
+            return [f"{name}: {count} of them would fit ({one.gib:.1f} GiB each) with {how}"
+                    f"{'; the rows held out are trained too' if recipe.data.held_out and unset else result}"]
+    return []
 
 
 def duration(seconds: float) -> str:

@@ -59,11 +59,11 @@ def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
 
 def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
             processes: int = 1, savings: tuple[str, ...] = (), corrections: dict[str, float] | None = None,
-            by_length: bool = True) -> list[Choice]:
+            by_length: bool = True, shards: int = 1) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
-    `savings` are the kinds of checkpointing to choose from, `corrections` those of peaks.py.
+    `savings` are the kinds of checkpointing to choose from, `corrections` those of peaks.py; `shards` processes share the weights.
     """
     batch = recipe.train.batch_size
     lengths = lengths or [recipe.model.max_tokens] * batch
@@ -73,7 +73,7 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
         steps = [sizes[start:start + each] for start in range(0, len(sizes), each)]
         most, work = max(sizes), sum(max(sum(step[one::processes]) for one in range(processes)) for step in steps) / len(steps)
         for saving in savings or SAVING[backend]:
-            memory = estimate.memory(shape, recipe, most, padded, saving, backend)
+            memory = estimate.memory(shape, recipe, most, padded, saving, backend, shards)
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())
             seconds = estimate.seconds(shape, work, each // processes, saving, estimate.rate(card.name) or 100)

@@ -74,16 +74,21 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
     padding_free = end_to_end(choice, recipe, device, backend, known)
     by_length = recipe.method == "sft" and choice.flag("by_length", True, "less padding, and forward passes of like size")
     processes = sharing.how_many(choice, recipe, device)
-    sharded = sharing.weights(choice, backend, processes)
+    sharded = sharing.weights(choice, recipe, device, backend, processes)
     share = recipe.train.batch_size // processes  # rows of a step that each process trains
     precision = choice.of("precision", *(("bf16", "every supported card has it") if device == "cuda" else
                                          ("fp32", "faster than bf16 on CPUs, and the same arithmetic on all of them")), ("bf16", "fp32"))
     budget = micro_batches.tokens_allowed(memory) // (1 if precision == "bf16" else 2) if device == "cuda" else 4096
     estimated = []
-    if device == "cuda" and recipe.lora and known and not sharded and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
+    if device == "cuda" and recipe.lora and known and (recipe.method, precision) == ("sft", "bf16"):  # the estimate's
         savings = (asked,) if (asked := choice.asked("checkpointing")) in CHECKPOINTING else micro_batches.SAVING[backend]
         estimated = micro_batches.choices(recipe, known, card, backend, not padding_free, lengths, processes, savings,
-                                          peaks.corrections(recipe, card, backend, padding_free, by_length, deterministic), by_length)
+                                          peaks.corrections(recipe, card, backend=backend, padding_free=padding_free, by_length=by_length,
+                                                            deterministic=deterministic, sharded=sharded),
+                                          by_length, processes if sharded else 1)
+        if sharded and (unset := sharing.without_evaluation(recipe, known, memory)):
+            raise HftError(f"{choice.why['sharded']}: a card of {memory:.0f} GiB cannot hold {recipe.model.name} whole, as evaluation does",
+                           f"train without evaluation: {unset}")
     rule = micro_batches.by_rule(recipe, share, device, backend, budget)
     rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)

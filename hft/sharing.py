@@ -1,10 +1,11 @@
 """How the processes of one training share its steps, and its weights."""
 
-from hft import machine
+from hft import estimate, machine
 from hft.choices import Choices
 from hft.errors import HftError
 from hft.micro_batches import divisors
 from hft.recipe import Recipe
+from hft.shape import Shape
 
 
 def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
@@ -35,10 +36,24 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
     return count
 
 
-def weights(choice: Choices, backend: str, processes: int) -> bool:
+def weights(choice: Choices, recipe: Recipe, device: str, backend: str, processes: int) -> bool:
     """Whether the processes share the weights. Raises HftError where they cannot."""
     sharded = choice.flag("sharded", False, "each process holds all weights")
     if sharded and (backend != "unsloth" or processes < 2):
         raise HftError(f"{choice.why['sharded']}: only several processes of the unsloth backend can share the weights",
                        "add --processes all --backend unsloth, or leave it out")
+    if sharded and device == "cpu" and recipe.model.quantization != "none":  # Unsloth gathers them in bf16, which training here is not
+        raise HftError(f"{choice.why['sharded']}: processes on a CPU cannot share weights in 4 bits",
+                       "leave it out, or add --set model.quantization=none")
     return sharded
+
+
+def without_evaluation(recipe: Recipe, shape: Shape, card: float) -> str:
+    """What must be set beside for processes that share weights which one card (GiB) cannot hold: a single one answers the evaluation.
+
+    Empty where the card can, or nothing is evaluated.
+    """
+    whole = estimate.memory(shape, recipe, 0, False, "offloaded")
+    if not (recipe.data.evaluate or recipe.data.held_out) or whole["weights"] + whole["workspace"] <= estimate.room(card):
+        return ""
+    return "--set data.evaluate=null" if recipe.data.evaluate else "--set data.held_out=null"

@@ -18,6 +18,8 @@ def test_all_cards_and_what_would_fit(invoke):
         ["rtx4090", "yes"], ["rtx5080", "no"], ["rtx5090", "yes"], ["a100", "yes"], ["h100", "yes"], ["h200", "yes"]]
     assert "rtx5080: --set model.quantization=nf4 would fit" in done.output
     assert "it changes the result" in done.output
+    assert ("rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the result stays, "
+            "without evaluation, which needs the whole model on one card") in done.output
 
 
 def test_a_model_too_large_for_a_card(invoke):

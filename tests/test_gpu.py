@@ -126,7 +126,7 @@ def test_memory_is_as_estimated(runs, llama_8b, rank, rows, checkpointing):
 
 @pytest.mark.parametrize("how", [(), ("--sharded", "--rows-per-device", "8")])
 def test_two_gpus_share_the_steps(runs, llama_8b, how):
-    """Each with a copy of the weights, or with half of them (not run yet)."""
+    """Each with a copy of the weights, or with half of them."""
     import torch
 
     if torch.cuda.device_count() < 2:

@@ -15,12 +15,11 @@ def recipe(monkeypatch, tmp_path):
     monkeypatch.setenv("HFT_RUNS", str(tmp_path))
     monkeypatch.setattr(machine, "look", lambda: Machine([H100], 2, 24.0, "a CPU", True))
     return recipe_file.load("korquad_qlora").recipe
-HOW = ("unsloth", True, True, False)  # as peaks.HOW
 
 
 def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100", steps=10, tried=(), **plan):
     """A finished run of the recipe's model with this measured peak."""
-    usual = {**dict(zip(peaks.HOW, HOW, strict=True)), "checkpointing": "none", "expected_gib": expected, "correction": correction}
+    usual = {**peaks.USUAL, "checkpointing": "none", "expected_gib": expected, "correction": correction}
     facts = {"plan": {**usual, **plan}, "recipe": {"values": recipe.model_dump()}, "machine": {"gpus": [{"name": card}]},
              "training": {"peak_gib": peak, "steps": steps, "of_steps": 10, "out_of_memory": tried}}
     run = folder / "korquad_qlora" / f"2026-{len(list(folder.glob('*/*')))}"
@@ -39,12 +38,13 @@ def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100",
     ([{"peak": 60, "expected": None, "checkpointing": "offloaded", "steps": 3,
        "tried": [{"checkpointing": "none", "expected_gib": 70, "correction": 1}]}], {"none": 1.137}),  # 79.6 GiB were too few
     ([{"peak": 22, "padding_free": False}], {}), ([{"peak": 22, "by_length": False}], {}), ([{"peak": 22, "deterministic": True}], {}),
+    ([{"peak": 22, "sharded": True}], {}),
     ([{"peak": 22, "expected": None}], {}), ([{"peak": None}], {}),
 ])
 def test_which_runs_count(recipe, tmp_path, made, expected):
     for one in made:
         ran(recipe, tmp_path, **one)
-    assert peaks.corrections(recipe, H100, *HOW) == expected
+    assert peaks.corrections(recipe, H100) == expected
 
 
 def test_another_models_runs_and_strange_files_do_not_count(recipe, tmp_path):
@@ -54,7 +54,7 @@ def test_another_models_runs_and_strange_files_do_not_count(recipe, tmp_path):
         folder = tmp_path / "korquad_qlora" / f"2025-{number}"
         folder.mkdir()
         (folder / "passport.json").write_text(text)
-    assert peaks.corrections(recipe, H100, *HOW) == {}
+    assert peaks.corrections(recipe, H100) == {}
 
 
 def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
@@ -69,4 +69,4 @@ def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
 def test_stages_do_not_correct_each_other(recipe, tmp_path):
     stage = recipe_file.load("medical_2").recipe
     ran(stage, tmp_path, 22)
-    assert peaks.corrections(stage, H100, *HOW) == {}
+    assert peaks.corrections(stage, H100) == {}

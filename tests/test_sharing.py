@@ -13,10 +13,12 @@ from hft import machine, plan, recipe_file
 from hft.errors import HftError
 from hft.machine import Gpu, Machine
 
+H100, RTX5080 = Gpu("NVIDIA H100", 79.6, "580.1", "9.0"), Gpu("NVIDIA GeForce RTX 5080", 15.9, "580.1", "12.0")
 
-def with_gpus(monkeypatch, count):
+
+def with_gpus(monkeypatch, count, card=H100):
     monkeypatch.setattr(machine, "CALLERS_GPUS", None)
-    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu("NVIDIA H100", 79.6, "580.1", "9.0")] * count, 8, 64.0, "a CPU", True))
+    monkeypatch.setattr(machine, "look", lambda: Machine([card] * count, 8, 64.0, "a CPU", True))
 
 
 @pytest.mark.parametrize(("gpus", "wanted", "made"), [(4, "all", 4), (3, "all", 2), (4, "2", 2), (1, "all", 1),
@@ -47,7 +49,7 @@ def test_weights_are_shared_when_asked_for(monkeypatch, choices, environment, sh
     with_gpus(monkeypatch, 4)
     monkeypatch.setenv("HFT_SHARDED", environment)
     made = plan.make(recipe_file.load("korquad_qlora").recipe, **choices)
-    assert (made.sharded, "that share the weights" in made.describe(), made.expected_gib is None) == (shared, shared, shared)
+    assert (made.sharded, "that share the weights" in made.describe(), made.expected_gib) == (shared, shared, 60.44 if shared else 61.13)
 
 
 @pytest.mark.parametrize("choices", [{}, {"processes": "2", "backend": "plain"}])
@@ -55,6 +57,26 @@ def test_one_process_and_the_plain_backend_cannot_share_weights(monkeypatch, cho
     with_gpus(monkeypatch, 4)
     with pytest.raises(HftError, match="--sharded: only several processes of the unsloth backend can share the weights"):
         plan.make(recipe_file.load("korquad_qlora").recipe, sharded=True, **choices)
+
+
+def test_weights_in_4_bits_are_shared_on_gpus_only(monkeypatch):
+    with_gpus(monkeypatch, 0)
+    with pytest.raises(HftError, match=r"--sharded: processes on a CPU cannot share weights in 4 bits\n  Fix: .*quantization=none"):
+        plan.make(recipe_file.load("korquad_qlora").recipe, sharded=True, processes="2")
+
+
+NONE = "data.evaluate=null"
+
+
+@pytest.mark.parametrize(("settings", "unset"), [((), NONE), ((NONE, "data.held_out=0.1"), "data.held_out=null"), ((NONE,), None)])
+def test_evaluation_needs_the_whole_model_on_one_card(monkeypatch, settings, unset):
+    with_gpus(monkeypatch, 2, RTX5080)
+    recipe = recipe_file.load("korquad_qlora", ("model.quantization=none", *settings)).recipe
+    if unset is None:
+        assert plan.make(recipe, processes="2", sharded=True).expected_gib == 13.56
+    else:
+        with pytest.raises(HftError, match=f"a card of 16 GiB cannot hold .* whole, as evaluation does\n  Fix: .*--set {unset}$"):
+            plan.make(recipe, processes="2", sharded=True)
 
 
 @pytest.mark.parametrize(("wanted", "shared"), [({}, True), ({"processes": "2"}, True), ({"processes": "1"}, None)])
