@@ -28,7 +28,8 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
            shards: int = 1) -> dict[str, float]:
     """`{part: GiB}` on each card at the peak of training, for micro-batches of at most `tokens` tokens, padding counted.
 
-    `shards` processes share the weights: each gathers two layers at a time, and embedding and output for as long as it trains.
+    `shards` processes share the weights: each gathers two layers at a time, and embedding and output for as long as it trains,
+    which are there twice while they are gathered, before there are activations.
     """
     quantised = recipe.model.quantization == "nf4"
     linear, other = shape.linear * (NF4 if quantised else 2), shape.other * 2
@@ -42,10 +43,16 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
         "loss": max(0, loss(shape, tokens) - tokens * per_token(shape, "offloaded", backend)),
         "workspace": WORKSPACE,
     }.items()}
-    if shards > 1:  # before they are shared: each process loads 4-bit weights whole, and copies embedding and output
-        loading = (linear if quantised else linear / shards) + 2 * other + adapter * shards * 4
-        found["loading"] = max(0, loading / GIB - sum(found.values()))
+    if shards > 1:
+        found["gathering"] = max(0, other / GIB - found["activations"] - found["loss"])
     return found
+
+
+def loading(shape: Shape, recipe: Recipe, shards: int) -> float:
+    """GiB on each card before the weights are shared: whole in 4 bits, which cannot be read in parts; embedding and output twice."""
+    quantised = recipe.model.quantization == "nf4"
+    linear = shape.linear * NF4 if quantised else shape.linear * 2 / shards
+    return (linear + shape.other * 4 + shape.adapter(recipe.lora.rank, recipe.lora.targets) * 4) / GIB
 
 
 def per_token(shape: Shape, checkpointing: str, backend: str) -> float:

@@ -48,7 +48,8 @@ def table(loaded: Loaded, card: str | None, row_tokens: int | None) -> str:
         said.append(columns([["part", "GiB"], *([part, f"{size:.2f}"] for part, size in best[card].memory.items() if size)]))
     for name, one in best.items():
         if not one.fits and card in (None, name):
-            said += [advice(loaded, found, name, known[name], one, row_tokens), *together(recipe, found, name, known[name], lengths)]
+            shared = together(recipe, found, name, known[name], lengths)
+            said += [advice(loaded, found, name, known[name], one, row_tokens, "more of them, " * bool(shared)), *shared]
     return "\n".join(said)
 
 
@@ -79,8 +80,8 @@ def total_steps(loaded: Loaded) -> int | None:
         return None
 
 
-def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_tokens: int | None) -> str:
-    """What would fit: the first change of the recipe that does."""
+def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_tokens: int | None, more: str) -> str:
+    """What would fit on one such card: the first change of the recipe that does."""
     for change in SMALLER:
         recipe = load(loaded.name, (*loaded.overrides, change)).recipe
         lengths = [min(row_tokens or recipe.model.max_tokens, recipe.model.max_tokens)] * recipe.train.batch_size
@@ -88,19 +89,20 @@ def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_
         if one.fits:
             seconds = f", {one.seconds:.2f} s/step" if one.seconds else ""
             return f"{name}: --set {change} would fit ({one.gib:.1f} GiB{seconds}); it changes the result"
-    return f"{name}: the weights alone take {best.memory['weights']:.1f} GiB; take a smaller model or a larger card"
+    return f"{name}: the weights alone take {best.memory['weights']:.1f} GiB; take {more}a smaller model or a larger card"
 
 
 def together(recipe: Recipe, found: Shape, name: str, gpu: Gpu, lengths: list[int]) -> list[str]:
     """How many of these cards would fit the recipe as it is by sharing the weights: a line, or none."""
+    corrections, most = peaks.corrections(recipe, gpu, sharded=True), len(machine.cards()) if name == "here" else recipe.train.batch_size
     for count in micro_batches.divisors(recipe.train.batch_size)[1:] if recipe.method == "sft" else ():
-        one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, count, shards=count)[0]
-        if one.fits:
-            unset = sharing.without_evaluation(recipe, found, gpu.memory)
+        one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, count, corrections=corrections, shards=count)[0]
+        if one.fits and count <= most:
+            unset = sharing.to_unset(recipe, found, gpu.memory)
             how = f"--processes {count} --sharded {unset}".rstrip()
-            result = "; the result stays" + ", without evaluation, which needs the whole model on one card" * bool(unset)
-            return [f"{name}: {count} of them would fit ({one.gib:.1f} GiB each) with {how}"
-                    f"{'; the rows held out are trained too' if recipe.data.held_out and unset else result}"]
+            result = "the same weights" if not (unset and recipe.data.held_out) else "the rows held out are trained too"
+            return [f"{name}: {count} of them would fit ({one.needs:.1f} GiB each) with {how}; {result}"
+                    + ", without evaluation, which one card alone cannot carry" * bool(unset)]
     return []
 
 

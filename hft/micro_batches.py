@@ -20,10 +20,17 @@ class Choice(NamedTuple):
     correction: float  # by earlier runs, part of memory
     seconds: float | None  # per optimizer step
     fits: bool
+    loading: float = 0.0  # GiB before processes share the weights
 
     @property
     def gib(self) -> float:
+        """At the peak of training."""
         return sum(self.memory.values())
+
+    @property
+    def needs(self) -> float:
+        """GiB that the card must have."""
+        return max(self.gib, self.loading)
 
 
 def divisors(number: int) -> list[int]:
@@ -67,6 +74,7 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     """
     batch = recipe.train.batch_size
     lengths = lengths or [recipe.model.max_tokens] * batch
+    loading = estimate.loading(shape, recipe, shards) if shards > 1 else 0.0
     found = []
     for rows in divisors(batch // processes):
         sizes, each = tokens(lengths, arrange(lengths, batch, rows, padded, by_length), padded), batch // rows
@@ -77,7 +85,8 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())
             seconds = estimate.seconds(shape, work, each // processes, saving, estimate.rate(card.name) or 100)
-            found.append(Choice(rows, saving, most, memory, factor, seconds, sum(memory.values()) <= estimate.room(card.memory)))
+            fits = max(loading, sum(memory.values())) <= estimate.room(card.memory)
+            found.append(Choice(rows, saving, most, memory, factor, seconds, fits, loading))
     return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
 
 

@@ -33,7 +33,8 @@ def measured(facts: dict, recipe: Recipe, card: Gpu, how: dict) -> list[tuple[st
     Raises KeyError or TypeError for a passport that lacks any of it.
     """
     plan, model, training = facts["plan"], facts["recipe"]["values"]["model"], facts["training"]
-    there = (model["name"], model["quantization"], {gpu["name"] for gpu in facts["machine"]["gpus"]}, {name: plan[name] for name in how})
+    there = (model["name"], model["quantization"], {gpu["name"] for gpu in facts["machine"]["gpus"]},
+             {name: plan.get(name, False) for name in how})
     if there != (recipe.model.name, recipe.model.quantization, {card.name}, how):
         return []
     found = [(one["checkpointing"], card.memory / one["expected_gib"] * one["correction"]) for one in training["out_of_memory"]

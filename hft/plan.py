@@ -1,9 +1,7 @@
 """A plan says what changes the speed: how this machine carries out a recipe. It never changes which rows meet in a step."""
 
-import json
 import os
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from hft import machine, micro_batches, peaks, rollout, shape, sharing
 from hft.choices import Choices
@@ -86,9 +84,8 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                                           peaks.corrections(recipe, card, backend=backend, padding_free=padding_free, by_length=by_length,
                                                             deterministic=deterministic, sharded=sharded),
                                           by_length, processes if sharded else 1)
-        if sharded and (unset := sharing.without_evaluation(recipe, known, memory)):
-            raise HftError(f"{choice.why['sharded']}: a card of {memory:.0f} GiB cannot hold {recipe.model.name} whole, as evaluation does",
-                           f"train without evaluation: {unset}")
+    if sharded and known and card:
+        sharing.check(recipe, known, memory, processes, precision, not estimated or estimated[0].fits)
     rule = micro_batches.by_rule(recipe, share, device, backend, budget)
     rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
@@ -144,9 +141,9 @@ def cut(choice: Choices, recipe: Recipe, share: int, rule: tuple[int, str, str],
         asked = (choice.asked("rows_per_device") or "").lstrip("0")
         best = next((one for one in estimated if asked == str(one.rows)), estimated[0])
         fits, saved = best.rows, best.checkpointing
-        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.gib:.1f} GiB for {best.tokens} tokens at once"
+        reason = (f"the fastest that fits {memory:.0f} GiB: about {best.needs:.1f} GiB for {best.tokens} tokens at once"
                   f"{'' if real else ' (all rows as long as allowed; training counts the real ones)'}" if best.fits else
-                  f"the smallest, and still about {best.gib:.1f} GiB of {memory:.0f}: see hft plan")
+                  f"the smallest, and still about {best.needs:.1f} GiB of {memory:.0f}: see hft plan")
     rows = choice.of("rows_per_device", fits, reason)
     if share % rows:
         processes = recipe.train.batch_size // share
@@ -173,15 +170,12 @@ def safer(plan: Plan) -> Plan:
     return replace(plan, rows_per_device=rows, accumulation=batch // rows, expected_gib=None)
 
 
-def as_begun(plan: dict) -> dict:
-    """The choices in a run's plan that it takes over when it goes on or is made again; rows came in order before there was a choice."""
-    return {name: plan.get(name) for name in KEPT} | {"by_length": plan.get("by_length", False)}
-
-
-def kept(path: Path, wanted: dict) -> dict:
-    """The choices of an interrupted run, for what the user does not choose anew: it goes on as it began."""
-    before = as_begun(json.loads(path.read_text(encoding="utf-8")))
+def kept(plan: dict, wanted: dict) -> dict:
+    """The choices in a run's plan, for what the user does not choose anew: it goes on, or is made again, as it began."""
+    before = {name: plan.get(name) for name in KEPT} | {"by_length": plan.get("by_length", False)}  # in order before there was a choice
     asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before["processes"] or 1
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
-    names = set(KEPT) - ({"processes", "sharded", "rows_per_device", "checkpointing"} if others else set())
-    return {**wanted, **{name: before[name] for name in names if wanted.get(name) is None}}
+    dropped = {"processes", "sharded", "rows_per_device", "checkpointing"} if others else set()
+    if wanted.get("backend", before["backend"]) == "plain":
+        dropped.add("sharded")  # Unsloth's alone
+    return {**wanted, **{name: before[name] for name in set(KEPT) - dropped if wanted.get(name) is None}}

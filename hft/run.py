@@ -1,6 +1,7 @@
 """The pipeline, on one page: a checked recipe becomes a run folder with a passport."""
 
 import importlib
+import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
     unfinished = stages.to_resume(loaded, parent) if resume else None
     run = unfinished or runs.start(loaded)
     if unfinished and (run / "plan.json").exists():
-        choices = plans.kept(run / "plan.json", choices)
+        choices = plans.kept(json.loads((run / "plan.json").read_text(encoding="utf-8")), choices)
         plan = plans.make(loaded.recipe, steps, **choices)
     if not unfinished:
         curve.take_along(loaded, run)

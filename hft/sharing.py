@@ -39,21 +39,33 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
 def weights(choice: Choices, recipe: Recipe, device: str, backend: str, processes: int) -> bool:
     """Whether the processes share the weights. Raises HftError where they cannot."""
     sharded = choice.flag("sharded", False, "each process holds all weights")
-    if sharded and (backend != "unsloth" or processes < 2):
-        raise HftError(f"{choice.why['sharded']}: only several processes of the unsloth backend can share the weights",
-                       "add --processes all --backend unsloth, or leave it out")
+    if sharded and (backend != "unsloth" or processes < 2 or recipe.method != "sft"):
+        raise HftError(f"{choice.why['sharded']}: only several processes of the unsloth backend can share the weights, for method: sft",
+                       "--replicated, or --processes all --backend unsloth")
     if sharded and device == "cpu" and recipe.model.quantization != "none":  # Unsloth gathers them in bf16, which training here is not
         raise HftError(f"{choice.why['sharded']}: processes on a CPU cannot share weights in 4 bits",
-                       "leave it out, or add --set model.quantization=none")
+                       "--replicated, or --set model.quantization=none with a model in 16 bits")
     return sharded
 
 
-def without_evaluation(recipe: Recipe, shape: Shape, card: float) -> str:
-    """What must be set beside for processes that share weights which one card (GiB) cannot hold: a single one answers the evaluation.
+def check(recipe: Recipe, shape: Shape, card: float, processes: int, precision: str, trains: bool) -> None:
+    """Raises HftError where a card (GiB) is too small for what no sharing makes smaller: loading in 4 bits, and evaluation.
 
-    Empty where the card can, or nothing is evaluated.
+    `trains` says whether training itself fits the card.
     """
+    name, size = recipe.model.name, estimate.loading(shape, recipe, processes)
+    if recipe.model.quantization == "nf4" and size > estimate.room(card):
+        raise HftError(f"a card of {card:.0f} GiB cannot load {name} in 4 bits ({size:.1f} GiB), as each must before it shares the weights",
+                       "cards that would do: hft plan NAME --gpu all   (a model in 16 bits is loaded in parts: model.quantization=none)")
+    if trains and (option := to_unset(recipe, shape, card, precision)):
+        raise HftError(f"a card of {card:.0f} GiB cannot hold {name} whole, as the evaluation before and after training does",
+                       f"train without it: {option}   ({'its rows are trained too' if recipe.data.held_out else 'the same weights'})")
+
+
+def to_unset(recipe: Recipe, shape: Shape, card: float, precision: str = "bf16") -> str:
+    """The option that leaves out evaluation where one card (GiB) cannot hold the weights, which one process alone asks; else empty."""
     whole = estimate.memory(shape, recipe, 0, False, "offloaded")
-    if not (recipe.data.evaluate or recipe.data.held_out) or whole["weights"] + whole["workspace"] <= estimate.room(card):
+    size = whole["weights"] * (2 if precision == "fp32" and recipe.model.quantization == "none" else 1) + whole["workspace"]
+    if not (recipe.data.evaluate or recipe.data.held_out) or size <= estimate.room(card):
         return ""
     return "--set data.evaluate=null" if recipe.data.evaluate else "--set data.held_out=null"

@@ -42,8 +42,7 @@ def again(run: Path, facts: dict, steps: int, choices: dict) -> None:
     from hft import run as pipeline
 
     loaded = recipe_file.load_run(run)
-    plan = plans.as_begun(facts["plan"])
-    plan |= {name: value for name, value in choices.items() if value is not None}
+    plan = plans.kept(facts["plan"], choices)
     quiet = {"evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
              "export": loaded.recipe.export.model_copy(update={"formats": []})}
     with tempfile.TemporaryDirectory(prefix="hft-verify.") as scratch, runs.in_folder(scratch):

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from hft import files, libraries, passport, processes, redact, rows, stages
+from hft import errors, files, libraries, passport, processes, redact, rows, stages
 from hft import log as logging
 from hft.errors import HftError
 from hft.methods.training import OutOfMemory
@@ -31,7 +31,8 @@ def main(run: Path, call: str, max_steps: int | None) -> int:
         import traceback
 
         traceback.print_exc()
-        said = problem.problem if isinstance(problem, HftError) else f"{type(problem).__name__}: {problem}"
+        known = problem if isinstance(problem, HftError) else errors.of_memory(problem)  # full while it loads the model
+        said = known.problem if known else f"{type(problem).__name__}: {problem}"
         return failed(run, call, rank, "error", said)
     if rank == 0:
         files.write_json(run / processes.DONE, facts)

@@ -44,16 +44,24 @@ TIMED = [(6852, 1, "offloaded", 0.570), (6745, 1, "offloaded", 0.576), (6745, 4,
 @pytest.mark.parametrize(("shape", "rank", "tokens", "padded", "checkpointing", "backend", "peak"), MEASURED)
 def test_memory_is_within_a_tenth_of_what_was_measured(shape, rank, tokens, padded, checkpointing, backend, peak):
     name = "medical_quickstart_1" if shape is QWEN2_7B else "korquad_qlora"  # the one keeps its optimizer in fp32
-    recipe = recipe_file.load(name, (f"lora.rank={rank}", f"model.quantization={'none' if shape is SMALL else 'nf4'}")).recipe
+    kind = ("model.name=smollm2", "model.quantization=none") if shape is SMALL else ("model.quantization=nf4",)
+    recipe = recipe_file.load(name, (f"lora.rank={rank}", *kind)).recipe
     assert sum(estimate.memory(shape, recipe, tokens, padded, checkpointing, backend).values()) == pytest.approx(peak, rel=0.1)
 
 
 @pytest.mark.parametrize(("quantization", "tokens", "checkpointing", "peak"), SHARED)
 def test_memory_of_shared_weights_is_within_a_tenth_of_what_was_measured(quantization, tokens, checkpointing, peak):
-    recipe = recipe_file.load("korquad_qlora", (f"model.quantization={quantization}",)).recipe
+    recipe = recipe_file.load("korquad_qlora", ("model.name=llama-3.1-8b", f"model.quantization={quantization}")).recipe
     parts = estimate.memory(LLAMA_8B, recipe, tokens, False, checkpointing, shards=2)
     assert sum(parts.values()) == pytest.approx(peak, rel=0.1)
-    assert (parts["loading"] > 0) == (checkpointing == "offloaded")
+    assert (parts["gathering"] > 0) == (checkpointing == "offloaded")  # else activations take more
+
+
+def test_loading_shared_weights_takes_them_whole_in_4_bits_only():
+    """Measured on an H200: 7.5 GiB in use before 8B in 4 bits was shared, CUDA's context not counted; in 16 bits 10.4."""
+    sizes = [estimate.loading(LLAMA_8B, recipe_file.load("codeio", ("lora.rank=16", f"model.quantization={how}")).recipe, 2)
+             for how in ("nf4", "none")]
+    assert sizes == pytest.approx([7.5, 10.4], rel=0.05)
 
 
 @pytest.mark.parametrize(("tokens", "micro_batches", "checkpointing", "measured"), TIMED)
@@ -68,7 +76,7 @@ def test_the_parts_of_an_adapter_on_8_billion_weights():
     assert LLAMA_8B.adapter(16, recipe.lora.targets) == 41_943_040
     assert parts["adapter"] == parts["gradients"] == 2 * parts["optimizer"] == 41_943_040 * 4 / 2**30
     assert list(parts) == ["weights", "adapter", "gradients", "optimizer", "activations", "loss", "workspace"]
-    assert estimate.memory(LLAMA_8B, recipe_file.load("korquad_qlora", ("model.quantization=none",)).recipe, 1, False,
+    assert estimate.memory(LLAMA_8B, recipe_file.load("codeio", ("model.quantization=none",)).recipe, 1, False,
                            "none")["weights"] == 8_030_261_248 * 2 / 2**30
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+IN_16_BITS = ("--set", "model.quantization=none", "--set", "model.name=unsloth/Meta-Llama-3.1-8B")
+
 
 def test_one_card_by_part(invoke):
     done = invoke("plan", "korquad_qlora", "--gpu", "rtx5080", "--row-tokens", "482")
@@ -13,13 +15,13 @@ def test_one_card_by_part(invoke):
 
 
 def test_all_cards_and_what_would_fit(invoke):
-    done = invoke("plan", "korquad_qlora", "--gpu", "all", "--set", "model.quantization=none")
+    done = invoke("plan", "korquad_qlora", "--gpu", "all", *IN_16_BITS)
     assert [line.split()[:2] for line in done.output.splitlines()[2:8]] == [
         ["rtx4090", "yes"], ["rtx5080", "no"], ["rtx5090", "yes"], ["a100", "yes"], ["h100", "yes"], ["h200", "yes"]]
     assert "rtx5080: --set model.quantization=nf4 would fit" in done.output
     assert "it changes the result" in done.output
-    assert ("rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the result stays, "
-            "without evaluation, which needs the whole model on one card") in done.output
+    assert ("rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the same weights, "
+            "without evaluation, which one card alone cannot carry") in done.output
 
 
 def test_a_model_too_large_for_a_card(invoke):

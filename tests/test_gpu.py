@@ -137,6 +137,7 @@ def test_two_gpus_share_the_steps(runs, llama_8b, how):
     print("s/step", seconds, "speed-up", round(seconds[0] / seconds[1], 2), "peaks", peaks, "losses", reference, losses)
     assert two["data"]["tokens_in_order"] == one["data"]["tokens_in_order"]
     assert losses == pytest.approx(reference, abs=2e-2)
+    assert peaks[1] == pytest.approx(two["plan"]["expected_gib"], rel=0.1)
 
 
 @pytest.mark.parametrize("backend", ["unsloth", "plain"])

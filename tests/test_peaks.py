@@ -47,9 +47,14 @@ def test_which_runs_count(recipe, tmp_path, made, expected):
     assert peaks.corrections(recipe, H100) == expected
 
 
+def test_sharing_runs_correct_sharing_plans(recipe, tmp_path):
+    ran(recipe, tmp_path, 22, sharded=True)
+    assert (peaks.corrections(recipe, H100, sharded=True), peaks.corrections(recipe, H100)) == ({"none": 1.1}, {})
+
+
 def test_another_models_runs_and_strange_files_do_not_count(recipe, tmp_path):
     ran(recipe_file.load("korquad_qlora", ("model.name=another/model",)).recipe, tmp_path, 22)
-    ran(recipe_file.load("korquad_qlora", ("model.quantization=none",)).recipe, tmp_path, 22)
+    ran(recipe.model_copy(update={"model": recipe.model.model_copy(update={"quantization": "none"})}), tmp_path, 22)
     for number, text in enumerate(("{}", "[]", "not json", '{"plan": null}')):
         folder = tmp_path / "korquad_qlora" / f"2025-{number}"
         folder.mkdir()

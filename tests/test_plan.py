@@ -151,7 +151,7 @@ def test_only_rows_of_dense_decoders_stand_end_to_end(monkeypatch):
 def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(tmp_path, monkeypatch, wanted, environment, rows):
     monkeypatch.setenv("HFT_PROCESSES", environment)
     (tmp_path / "plan.json").write_text('{"backend": "plain", "processes": 1, "rows_per_device": 8, "checkpointing": "full"}')
-    found = plan.kept(tmp_path / "plan.json", wanted)
+    found = plan.kept(json.loads((tmp_path / "plan.json").read_text()), wanted)
     assert (found["backend"], found.get("rows_per_device")) == ("plain", rows)
 
 
@@ -170,7 +170,7 @@ def test_a_plan_that_was_kept_is_made_again(tmp_path, name):
     recipe = recipe_file.load(name).recipe
     before = plan.make(recipe, device="cpu")
     (tmp_path / "plan.json").write_text(json.dumps(before.as_dict()))
-    assert replace(plan.make(recipe, **plan.kept(tmp_path / "plan.json", {})), why={}) == replace(before, why={})
+    assert replace(plan.make(recipe, **plan.kept(json.loads((tmp_path / "plan.json").read_text()), {})), why={}) == replace(before, why={})
 
 
 def test_choices_of_the_environment_are_counted_in(monkeypatch, recipe):

@@ -22,8 +22,8 @@ def load(spec: Model, plan: Plan, rank: int = 16):
 
         # Their backward passes sum in any order; Unsloth then takes torch's attention.
         attention_dispatch.HAS_XFORMERS = attention_dispatch.HAS_FLASH_ATTENTION = False
-    if plan.sharded and spec.quantization == "none":
-        os.environ["UNSLOTH_FSDP2_SHARDED_LOAD"] = "1"  # a worker reads its part alone; Unsloth refuses that for 4 bits
+    if plan.sharded and spec.quantization == "none" and "LOCAL_RANK" in os.environ:
+        os.environ.setdefault("UNSLOTH_FSDP2_SHARDED_LOAD", "1")  # a worker reads its part alone; Unsloth refuses that for 4 bits
     source = models.resolve(spec)
     fast = {}
     if plan.generator == "vllm":
