@@ -157,8 +157,8 @@ test-image: ## test the CPU image (make build LOCK=cpu first): users, folders, s
 	@$(MAKE) LOCK=cpu test ARGS="-m image $(ARGS)"
 
 .PHONY: test
-test: $(READY) ## run the fast tests on all cores; the real training: make test ARGS="-m slow"
-	@.venv/bin/python -m pytest $(or $(ARGS),-n auto)
+test: $(READY) ## run the fast tests on up to 8 cores; the real training: make test ARGS="-m slow"
+	@.venv/bin/python -m pytest $(or $(ARGS),-n auto --maxprocesses 8)
 
 .PHONY: lint
 lint: $(READY) ## check the code, the shell scripts, the Dockerfile and the compose file
