@@ -65,8 +65,11 @@ def section_in(annotation):
 
 
 def references(loaded) -> list[str]:
-    """Mistakes in what a loaded recipe points to: prompt formats, functions beside it, file names."""
+    """Mistakes in what a loaded recipe points to: models, prompt formats, functions beside it, file names."""
     mistakes, recipe = [], loaded.recipe
+    if recipe.model.quantization == "none" and recipe.model.name.endswith("-bnb-4bit"):
+        mistakes.append(f"{place(('model', 'quantization'), loaded.origins)}: model.quantization: {recipe.model.name} is stored in 4 bits; "
+                        "name the model in 16 bits, without -bnb-4bit")
     named = [(("prompt", "format"), recipe.prompt.format)]
     for side in ("train", "evaluate"):
         source = getattr(recipe.data, side)

@@ -85,7 +85,8 @@ def make(recipe: Recipe, total_steps: int | None = None, lengths: list[int] | No
                                                             deterministic=deterministic, sharded=sharded),
                                           by_length, processes if sharded else 1)
     if sharded and known and card:
-        sharing.check(recipe, known, memory, processes, precision, not estimated or estimated[0].fits)
+        trains = not estimated or estimated[0].fits or bool(choice.asked("checkpointing"))  # another one may fit
+        sharing.check(recipe, known, memory, processes, precision, trains)
     rule = micro_batches.by_rule(recipe, share, device, backend, budget)
     rows, checkpointing = cut(choice, recipe, share, rule, estimated, memory, bool(lengths))
     taken = next((one for one in estimated if (one.rows, one.checkpointing) == (rows, checkpointing)), None)
@@ -176,6 +177,6 @@ def kept(plan: dict, wanted: dict) -> dict:
     asked, count = wanted.get("processes") or os.environ.get("HFT_PROCESSES"), before["processes"] or 1
     others = (asked and asked != str(count)) or count % (wanted.get("servers") or 1)
     dropped = {"processes", "sharded", "rows_per_device", "checkpointing"} if others else set()
-    if wanted.get("backend", before["backend"]) == "plain":
+    if wanted.get("backend") == "plain":
         dropped.add("sharded")  # Unsloth's alone
     return {**wanted, **{name: before[name] for name in set(KEPT) - dropped if wanted.get(name) is None}}

@@ -18,12 +18,6 @@ class Model(Section):
     quantization: Literal["nf4", "none"] = Field("nf4", description="base weights while training: nf4 (QLoRA) or none (16 bits)")
     max_tokens: Count = Field(description="tokens, prompt + answer; longer rows are dropped and counted")
 
-    @model_validator(mode="after")
-    def has_16_bits(self):
-        if self.quantization == "none" and self.name.endswith("-bnb-4bit"):
-            raise ValueError(f"{self.name} is stored in 4 bits: for 'quantization: none' name the model in 16 bits, without -bnb-4bit")
-        return self
-
 
 class Prompt(Section):
     format: str = Field(description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, or file.py:function beside the recipe")

