@@ -31,8 +31,7 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
     `shards` processes share the weights: each gathers two layers at a time, and embedding and output for as long as it trains,
     which are there twice while they are gathered, before there are activations.
     """
-    quantised = recipe.model.quantization == "nf4"
-    linear, other = shape.linear * (NF4 if quantised else 2), shape.other * 2
+    linear, other = stored(shape, recipe)
     adapter = shape.adapter(recipe.lora.rank, recipe.lora.targets) / shards
     found = {name: size / GIB for name, size in {
         "weights": linear + other if shards == 1 else linear / shards + 2 * linear / shape.layers + other + other / shards,
@@ -50,9 +49,14 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
 
 def loading(shape: Shape, recipe: Recipe, shards: int) -> float:
     """GiB on each card before the weights are shared: whole in 4 bits, which cannot be read in parts; embedding and output twice."""
-    quantised = recipe.model.quantization == "nf4"
-    linear = shape.linear * NF4 if quantised else shape.linear * 2 / shards
-    return (linear + shape.other * 4 + shape.adapter(recipe.lora.rank, recipe.lora.targets) * 4) / GIB
+    linear, other = stored(shape, recipe)
+    read = linear if recipe.model.quantization == "nf4" else linear / shards
+    return (read + 2 * other + shape.adapter(recipe.lora.rank, recipe.lora.targets) * 4) / GIB
+
+
+def stored(shape: Shape, recipe: Recipe) -> tuple[float, float]:
+    """Bytes of the decoder's linear layers, which are quantised, and of embedding, output and norms, which are not."""
+    return shape.linear * (NF4 if recipe.model.quantization == "nf4" else 2), shape.other * 2
 
 
 def per_token(shape: Shape, checkpointing: str, backend: str) -> float:

@@ -94,10 +94,13 @@ def advice(loaded: Loaded, found: Shape, name: str, gpu: Gpu, best: Choice, row_
 
 def together(recipe: Recipe, found: Shape, name: str, gpu: Gpu, lengths: list[int]) -> list[str]:
     """How many of these cards would fit the recipe as it is by sharing the weights: a line, or none."""
-    corrections, most = peaks.corrections(recipe, gpu, sharded=True), len(machine.cards()) if name == "here" else recipe.train.batch_size
-    for count in micro_batches.divisors(recipe.train.batch_size)[1:] if recipe.method == "sft" else ():
+    if recipe.method != "sft":
+        return []
+    corrections = peaks.corrections(recipe, gpu, sharded=True)
+    most = len(machine.cards()) if name == "here" else recipe.train.batch_size
+    for count in (n for n in micro_batches.divisors(recipe.train.batch_size) if 1 < n <= most):
         one = micro_batches.choices(recipe, found, gpu, "unsloth", False, lengths, count, corrections=corrections, shards=count)[0]
-        if one.fits and count <= most:
+        if one.fits:
             unset = sharing.to_unset(recipe, found, gpu.memory)
             how = f"--processes {count} --sharded {unset}".rstrip()
             result = "the same weights" if not (unset and recipe.data.held_out) else "the rows held out are trained too"

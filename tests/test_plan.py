@@ -148,10 +148,9 @@ def test_only_rows_of_dense_decoders_stand_end_to_end(monkeypatch):
 @pytest.mark.parametrize(("wanted", "environment", "rows"), [({}, "", 8), ({"processes": "2"}, "", None), ({}, "all", None),
                                                              ({"processes": "2", "rows_per_device": 4}, "", 4),
                                                              ({"processes": "1"}, "", 8)])
-def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(tmp_path, monkeypatch, wanted, environment, rows):
+def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(monkeypatch, wanted, environment, rows):
     monkeypatch.setenv("HFT_PROCESSES", environment)
-    (tmp_path / "plan.json").write_text('{"backend": "plain", "processes": 1, "rows_per_device": 8, "checkpointing": "full"}')
-    found = plan.kept(json.loads((tmp_path / "plan.json").read_text()), wanted)
+    found = plan.kept({"backend": "plain", "processes": 1, "rows_per_device": 8, "checkpointing": "full"}, wanted)
     assert (found["backend"], found.get("rows_per_device")) == ("plain", rows)
 
 
@@ -166,11 +165,11 @@ def test_what_the_user_chooses_is_kept_and_the_rest_is_the_fastest_for_it(monkey
 
 
 @pytest.mark.parametrize("name", ["grpo_quickstart", "quickstart"])
-def test_a_plan_that_was_kept_is_made_again(tmp_path, name):
+def test_a_plan_that_was_kept_is_made_again(name):
     recipe = recipe_file.load(name).recipe
     before = plan.make(recipe, device="cpu")
-    (tmp_path / "plan.json").write_text(json.dumps(before.as_dict()))
-    assert replace(plan.make(recipe, **plan.kept(json.loads((tmp_path / "plan.json").read_text()), {})), why={}) == replace(before, why={})
+    written = json.loads(json.dumps(before.as_dict()))
+    assert replace(plan.make(recipe, **plan.kept(written, {})), why={}) == replace(before, why={})
 
 
 def test_choices_of_the_environment_are_counted_in(monkeypatch, recipe):

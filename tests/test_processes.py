@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from hft import machine, processes
+from hft import machine, processes, worker
 from hft.machine import Gpu, Machine
 
 SETTINGS = ("train.batch_size=4", "train.steps=8", "data.train.sample=40", "data.evaluate=null", "export.formats=[]")
 WORDS = ["train", "quickstart", "--save-every", "1", "--backend", "plain", *(word for one in SETTINGS for word in ("--set", one))]
 
 
-def with_gpus(monkeypatch, count):
+H100 = Gpu("NVIDIA H100", 79.6, "580.1", "9.0")
+
+
+def with_gpus(monkeypatch, count, card=H100):
     monkeypatch.setattr(machine, "CALLERS_GPUS", None)
-    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu("NVIDIA H100", 79.6, "580.1", "9.0")] * count, 8, 64.0, "a CPU", True))
+    monkeypatch.setattr(machine, "look", lambda: Machine([card] * count, 8, 64.0, "a CPU", True))
 
 
 def test_workers_get_their_share_of_cores_and_all_visible_gpus(monkeypatch):
@@ -32,6 +35,21 @@ def test_workers_get_their_share_of_cores_and_all_visible_gpus(monkeypatch):
     monkeypatch.setattr(machine, "CALLERS_GPUS", "2,3")
     assert processes.environment(2, "cuda")["CUDA_VISIBLE_DEVICES"] == "2,3"
     assert processes.environment(2, "cpu")["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_worker_whose_card_is_full_before_the_first_step_says_so(monkeypatch, tmp_path, capsys):
+    """Here nothing is left to plan again, as it is for a step."""
+    def train(run, max_steps):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB.\nand more")
+
+    monkeypatch.setattr(worker, "train", train)
+    monkeypatch.setattr(processes, "end_with_parent", lambda: None)
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "0,1"}.items():
+        monkeypatch.setenv(name, value)
+    assert worker.main(tmp_path, "call", None) == 1
+    assert json.loads((tmp_path / processes.failed("call")).read_text()) == {
+        "rank": 1, "kind": "error", "said": "the GPU's memory is full: CUDA out of memory. Tried to allocate 20.00 MiB."}
+    assert "Traceback" in capsys.readouterr().err  # for the workers' log
 
 
 def hft(folder, *options, path=(), **variables):

@@ -58,9 +58,8 @@ def test_only_training_asks_which_servers_there_are(told):
 
 
 @pytest.mark.parametrize(("before", "kept"), [(1, None), (2, 2), (3, None), (4, 4)])
-def test_a_run_begun_on_one_server_goes_on_with_two(tmp_path, before, kept):
-    (tmp_path / "plan.json").write_text(json.dumps({"processes": before, "rows_per_device": 4, "backend": "plain"}))
-    found = plan.kept(json.loads((tmp_path / "plan.json").read_text()), {"servers": 2})
+def test_a_run_begun_on_one_server_goes_on_with_two(before, kept):
+    found = plan.kept({"processes": before, "rows_per_device": 4, "backend": "plain"}, {"servers": 2})
     assert (found.get("processes"), found["backend"]) == (kept, "plain")
 
 
