@@ -30,12 +30,13 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
     ca-certificates cmake g++ ninja-build python3-click python3-pip python3-rich >/dev/null && rm -rf /var/lib/apt/lists/*
-COPY hft/__init__.py hft/errors.py hft/files.py hft/progress.py hft/llamacpp.py /hft/hft/
+COPY hft/__init__.py hft/errors.py hft/files.py hft/redact.py hft/terminal.py /hft/hft/
+COPY hft/export/__init__.py hft/export/llamacpp.py /hft/hft/export/
 ENV PYTHONPATH=/hft
 
 FROM llama-tools AS llama-fetch
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt mkdir /fetched \
- && python3 -c "from pathlib import Path; from hft import llamacpp; llamacpp.fetch(Path('/fetched')).rename('/source')"
+ && python3 -c "from pathlib import Path; from hft.export import llamacpp; llamacpp.fetch(Path('/fetched')).rename('/source')"
 
 FROM scratch AS llama-source
 COPY --from=llama-fetch /source /
@@ -43,7 +44,7 @@ COPY --from=llama-fetch /source /
 FROM llama-tools AS llama-build
 ARG LLAMA_OPTIONS=
 RUN --mount=type=bind,from=llama-source,target=/source \
-    HFT_LLAMA_OPTIONS="${LLAMA_OPTIONS}" python3 -c "from pathlib import Path; from hft import llamacpp; llamacpp.make(Path('/source'), Path('/llama.cpp'))"
+    HFT_LLAMA_OPTIONS="${LLAMA_OPTIONS}" python3 -c "from pathlib import Path; from hft.export import llamacpp; llamacpp.make(Path('/source'), Path('/llama.cpp'))"
 
 FROM scratch AS llama
 COPY --from=llama-build /llama.cpp /
@@ -69,13 +70,13 @@ ENTRYPOINT ["hft"]
 FROM runtime AS cpu-libraries
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
-    --mount=type=bind,from=wheels,target=/wheels --mount=type=bind,source=requirements,target=/requirements \
+    --mount=type=bind,from=wheels,target=/wheels --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     export UV_CACHE_DIR=/uv-cache; if ls /wheels/torch-* >/dev/null 2>&1; then export UV_FIND_LINKS=/wheels; fi; export TORCH_INDEX \
- && python3 /requirements/install.py cpu /opt/venv
+ && python3 /tools/install.py cpu /opt/venv
 COPY --from=llama / /opt/llama.cpp
-RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=hft/image.py,target=/image.py \
-    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /requirements/check.py cpu \
+RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools --mount=type=bind,source=hft/runs/image.py,target=/image.py \
+    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /tools/check_image.py cpu \
  && python /image.py /requirements/cpu.lock >/opt/image.json && rm -rf /tmp/*
 
 FROM runtime AS cuda-libraries
@@ -88,12 +89,12 @@ RUN apt-get update -qq \
 ENV LD_LIBRARY_PATH=/opt/venv/lib/python3.11/site-packages/nvidia/cuda_runtime/lib \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
-    --mount=type=bind,source=requirements,target=/requirements \
+    --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    UV_CACHE_DIR=/uv-cache python3 /requirements/install.py cuda /opt/venv
+    UV_CACHE_DIR=/uv-cache python3 /tools/install.py cuda /opt/venv
 COPY --from=llama / /opt/llama.cpp
-RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=hft/image.py,target=/image.py \
-    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /requirements/check.py cuda \
+RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools --mount=type=bind,source=hft/runs/image.py,target=/image.py \
+    HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /tools/check_image.py cuda \
  && python /image.py /requirements/cuda.lock >/opt/image.json && rm -rf /tmp/*
 
 # hft itself comes last: a change of it builds these few small layers anew and nothing else.

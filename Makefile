@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 # The CUDA lock only where an NVIDIA driver is found.
 LOCK ?= $(if $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi)),cuda,cpu)
-LOCKED := requirements/$(LOCK).lock requirements/dev.lock requirements/uv.txt requirements/install.py pyproject.toml
+LOCKED := requirements/$(LOCK).lock requirements/dev.lock requirements/uv.txt tools/install.py pyproject.toml
 READY := .venv/ready-$(LOCK)-$(shell cat $(LOCKED) | sha256sum | cut -c1-12)
 # Where hft runs: in the image once `make build` has made one, else in .venv; ENGINE=docker or ENGINE=local decides otherwise.
 BUILT := .image-$(LOCK)
@@ -17,7 +17,7 @@ ENGINE := $(if $(IMAGE)$(wildcard $(BUILT)),docker,local)
 WHY := $(if $(IMAGE),IMAGE names it,$(if $(wildcard $(BUILT)),`make build` made it; ENGINE=local uses .venv,no image yet; `make build` makes one))
 endif
 ifeq ($(ENGINE),docker)
-HFT := $(PYTHON) -m hft.container run $(LOCK)
+HFT := $(PYTHON) tools/docker.py run $(LOCK)
 WHERE := the image $(or $(IMAGE),hft:$(LOCK))
 NEEDS :=
 else ifeq ($(ENGINE),local)
@@ -59,7 +59,7 @@ help: ## list the targets
 	@echo "Options of hft pass through ARGS, for example: make train RECIPE=quickstart ARGS=\"--max-steps 5\""
 
 $(READY): $(LOCKED)
-	@$(PYTHON) requirements/install.py $(LOCK)
+	@$(PYTHON) tools/install.py $(LOCK)
 	@touch $@
 
 .PHONY: setup
@@ -133,24 +133,24 @@ runs: engine $(NEEDS) ## list the runs with their scores
 
 .PHONY: build
 build: ## make the image that fits this machine (cuda or cpu; LOCK=cpu says which)
-	@$(PYTHON) -m hft.container build $(LOCK) $(ARGS)
+	@$(PYTHON) tools/docker.py build $(LOCK) $(ARGS)
 	@touch $(BUILT)
 
 .PHONY: llama-cpp
 llama-cpp: ## build the image's llama.cpp alone into a folder (LLAMA_CPP= takes it from there): make llama-cpp TO=/path
-	@$(PYTHON) -m hft.container build llama --output type=local,dest=$(or $(TO),$(error Where to? make llama-cpp TO=/path))
+	@$(PYTHON) tools/docker.py build llama --output type=local,dest=$(or $(TO),$(error Where to? make llama-cpp TO=/path))
 
 .PHONY: image-digest
 image-digest: ## what identifies the image: equal on two servers, equal images
-	@$(PYTHON) -m hft.container run $(LOCK) image --digest
+	@$(PYTHON) tools/docker.py run $(LOCK) image --digest
 
 .PHONY: shell
 shell: ## a shell in the image, with the folders that a run has
-	@$(PYTHON) -m hft.container shell $(LOCK)
+	@$(PYTHON) tools/docker.py shell $(LOCK)
 
 .PHONY: smoke
 smoke: ## train a few steps in the CPU image without network: make smoke RECIPE="quickstart"
-	@$(PYTHON) -m hft.container smoke cpu $(or $(RECIPE),quickstart) $(or $(ARGS),--max-steps 5 --set evaluate.rows=8)
+	@$(PYTHON) tools/docker.py smoke cpu $(or $(RECIPE),quickstart) $(or $(ARGS),--max-steps 5 --set evaluate.rows=8)
 
 .PHONY: test-image
 test-image: ## test the CPU image (make build LOCK=cpu first): users, folders, secrets, a killed run; minutes
@@ -163,13 +163,13 @@ test: $(READY) ## run the fast tests on up to 8 cores; the real training: make t
 .PHONY: lint
 lint: $(READY) ## check the code, the shell scripts, the Dockerfile and the compose file
 	@.venv/bin/ruff check .
-	@.venv/bin/shellcheck .ci/* requirements/lock
+	@.venv/bin/shellcheck .ci/* tools/lock
 	@.venv/bin/hadolint Dockerfile
 	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --quiet docker-compose.yml; else echo "dclint left out: it needs npx (Node.js)"; fi
 
 .PHONY: lock
 lock: $(READY) ## rewrite requirements/*.lock from requirements/*.in
-	@UV="$(CURDIR)/.venv/bin/uv" PYTHON="$(CURDIR)/.venv/bin/python" requirements/lock
+	@UV="$(CURDIR)/.venv/bin/uv" PYTHON="$(CURDIR)/.venv/bin/python" tools/lock
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs, data and what hft keeps in ~/.cache/hft stay

@@ -3,7 +3,7 @@
 import click
 
 from hft import __version__, errors
-from hft.commands import look, proof, share, work
+from hft.commands import data, evaluate, export, plan, recipe, runs, train
 
 
 class Ordered(click.Group):
@@ -34,8 +34,8 @@ def cli():
 
 
 for command in (
-    look.list_recipes, look.check, look.show, look.plan, look.prepare, work.train, work.evaluate, work.export,
-    share.push, work.generate, look.try_rewards, share.codeio, look.list_runs, proof.compare, proof.verify,
-    proof.bless, proof.bench, proof.lineage, look.image,
+    recipe.list_recipes, recipe.check, recipe.show, plan.plan, data.prepare, train.train, evaluate.evaluate, export.export,
+    export.push, evaluate.generate, evaluate.try_rewards, data.codeio, runs.list_runs, runs.compare, runs.verify,
+    runs.bless, train.bench, runs.lineage, runs.image,
 ):
     cli.add_command(command)

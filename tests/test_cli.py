@@ -97,8 +97,8 @@ def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
     if not (SHARED / "korquad").exists():
         pytest.skip("KorQuAD is not in the shared data folder (its licence forbids shipping it)")
     path = tmp_path / "answers.json"
-    from hft.data import korquad
-    from hft.recipe_data import Korquad
+    from hft.data.sources import korquad
+    from hft.recipe.sources import Korquad
 
     file = "KorQuAD_v1.0_dev.visible.json"
     rows = list(korquad.rows(Korquad(source="korquad", file=file), SHARED / "korquad"))

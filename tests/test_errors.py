@@ -17,7 +17,7 @@ def test_what_the_disk_is_to_blame_for(problem, said, monkeypatch, invoke):
     def fail(*_):
         raise problem
 
-    monkeypatch.setattr("hft.report.runs_table", fail)
+    monkeypatch.setattr("hft.runs.tables.runs_table", fail)
     result = invoke("runs")
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {said}\n  Fix: ")

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hft import evaluate, files
+from hft import files
 from hft.errors import HftError
+from hft.evaluate import scores
 
 QUICK = settings(deadline=None, database=None, max_examples=40)
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.lists(st.text(max_size=5), max_size=3)
@@ -135,7 +136,7 @@ def test_a_write_that_fails_leaves_no_draft(old):
 def test_an_answer_with_a_unicode_line_end_is_read_again(tmp_path, end):
     (tmp_path / "answers").mkdir()
     files.write_jsonl(tmp_path / "answers" / "base.jsonl", [{"answer": f"서울{end}부산"}])
-    assert evaluate.kept(tmp_path) == {"base": [{"answer": f"서울{end}부산"}]}
+    assert scores.kept(tmp_path) == {"base": [{"answer": f"서울{end}부산"}]}
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):

@@ -60,8 +60,8 @@ def shaped(folder, config):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from hft import models
-    from hft.recipe import Model
+    from hft.model import base as models
+    from hft.recipe.schema import Model
 
     torch.manual_seed(0)
     with torch.device("cuda"):
@@ -154,7 +154,7 @@ def test_attention_ends_where_a_row_ends():
 
     import torch
 
-    from hft.backends import unsloth
+    from hft.model.backends import unsloth
 
     torch.manual_seed(0)
     sizes = [300, 517, 129, 800]

@@ -30,7 +30,7 @@ def test_a_make_command_is_one_known_hft_command(command):
     words = [word.replace("RECIPE=mine", "RECIPE=quickstart") for word in shlex.split(command)]
     printed = subprocess.run([*words, "-n", "ENGINE=local"], cwd=ROOT, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
-    runs = [line for line in printed.stdout.splitlines() if re.search(r"\.venv/bin/|-m hft\.container", line) and "install.py" not in line]
+    runs = [line for line in printed.stdout.splitlines() if re.search(r"\.venv/bin/|tools/docker\.py", line) and "install.py" not in line]
     assert len(runs) == 1, printed.stdout
     if ".venv/bin/hft" in runs[0]:
         name, *options = shlex.split(runs[0].replace("$PROMPT", "x").replace("$CONTEXT", "x"))[1:]

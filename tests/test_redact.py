@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hft import log, redact
+from hft import redact, terminal
 
 QUICK = settings(deadline=None, database=None, max_examples=60)
 LETTERS = "aB3" * 6  # 18 letters and digits
@@ -92,8 +92,8 @@ def test_redacting_twice_is_redacting_once(text, token):
 
 def test_the_log_and_the_terminal_get_no_secret(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_TOKEN", "correct horse")
-    with pytest.raises(RuntimeError), log.to(tmp_path / "log.txt"):
-        log.say("loading with correct horse")
+    with pytest.raises(RuntimeError), terminal.to(tmp_path / "log.txt"):
+        terminal.say("loading with correct horse")
         raise RuntimeError("401 for correct horse")
     assert capsys.readouterr().out == "loading with [secret]\n"
     lines = (tmp_path / "log.txt").read_text().splitlines()

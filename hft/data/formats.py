@@ -1,0 +1,119 @@
+"""Prompt formats, shared by training, evaluation, generation and export. A format turns a row into (prompt, answer)."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from hft.recipe import beside
+
+Messages = list[dict[str, str]]
+THINK = ("<think>", "</think>")  # around the reasoning, as the R1 models write it
+
+# The form of the Alpaca instruction data, which the QLoRA tutorials use.
+ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
+          "Write a response that appropriately completes the request.")
+ALPACA_SHORT = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+
+
+def instruction(row: dict, told: str | None) -> tuple[str, str]:
+    """Alpaca's form: instruction (or question), input (or context, may be empty), output (or answer)."""
+    asked, answer = pick(row, "instruction", "question"), pick(row, "output", "answer")
+    given = optional(row, "input", "context")
+    middle = f"\n\n### Input:\n{given}" if given else ""
+    head = told or (ALPACA if middle else ALPACA_SHORT)
+    return f"{head}\n\n### Instruction:\n{asked.strip()}{middle}\n\n### Response:", answer
+
+
+def question(row: dict, told: str | None) -> tuple[str, str]:
+    """A passage, a question about it, and its answer in the passage's words."""
+    head = f"{told}\n\n" if told else ""
+    context = pick(row, "context").strip()
+    passage = f"{context}\n\n" if context else ""
+    return f"{head}{passage}Question: {pick(row, 'question').strip()}\nAnswer:", pick(row, "answer")
+
+
+# The form in which the medical reasoning models of the lab are trained and asked: told who it is, it thinks before it answers.
+EXPERT = ("Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about the question "
+          "and reason step by step, so that the response is logical and accurate.")
+MEDICAL = ("You are a medical expert with advanced knowledge of clinical reasoning, diagnostics and treatment planning. "
+           "Answer the following medical question.")
+
+
+def reasoning(row: dict, told: str | None) -> tuple[str, str]:
+    """The lab's template: an expert's instruction, question, reasoning (Complex_CoT) between <think> tags, answer (Response)."""
+    asked = pick(row, "question", "Question", "instruction").strip()
+    given = optional(row, "context", "input")
+    asked = f"{asked}\n\n{given}" if given else asked
+    thought, answer = pick(row, "reasoning", "Complex_CoT").strip(), pick(row, "answer", "Response", "output").strip()
+    prompt = f"{EXPERT}\n\n### Instruction:\n{told or MEDICAL}\n\n### Question:\n{asked}\n\n### Response:\n{THINK[0]}\n"
+    return prompt, f"{thought}\n{THINK[1]}\n{answer}" if thought and answer else ""
+
+
+def ko_en(row: dict, told: str | None) -> tuple[str, str]:
+    """A Korean text (ko) and its English translation (en)."""
+    task = told or "Translate this Korean text into English."
+    return instruction({"instruction": task, "input": pick(row, "ko"), "output": pick(row, "en")}, None)
+
+
+def en_ko(row: dict, told: str | None) -> tuple[str, str]:
+    """An English text (en) and its Korean translation (ko)."""
+    task = told or "다음 영어 문장을 한국어로 번역하세요."
+    return instruction({"instruction": task, "input": pick(row, "en"), "output": pick(row, "ko")}, None)
+
+
+def codeio(row: dict, told: str | None) -> tuple[str, str]:
+    """A row of `source: codeio`: a problem, code that solves it, and the input or the output that is given; the other is asked for."""
+    kind = pick(row, "kind")
+    given = "Output" if kind == "input" else "Input"
+    wanted = "an input that gives this output" if kind == "input" else "the output for this input"
+    problem = "\n\n".join(part for part in (optional(row, "problem"), optional(row, "requirements")) if part)
+    task = told or f"Find {wanted}, without running the code. Reason step by step and end with JSON:"
+    return (f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n### {given} of `{pick(row, 'name')}`:\n"
+            f"{pick(row, f'{given.lower()}_json')}\n\n### Task:\n{task} {{\"{kind}\": ...}}\n\n### Response:"), pick(row, "answer")
+
+
+def chat(row: dict, told: str | None) -> tuple[Messages, str]:
+    """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's.
+
+    A row with reasoning (Complex_CoT) gets it between <think> tags in front of the answer.
+    """
+    system = [{"role": "system", "content": told}] if told else []
+    if turns := row.get("messages"):
+        if turns[-1]["role"] != "assistant":
+            raise ValueError(f"a conversation whose last turn is the assistant's, not '{turns[-1]['role']}'")
+        return system + [{"role": t["role"], "content": t["content"]} for t in turns[:-1]], turns[-1]["content"]
+    question = pick(row, "question", "Question", "instruction").strip()
+    asked = "\n\n".join(part for part in (optional(row, "context", "input"), question) if part)
+    thought, answer = optional(row, "reasoning", "Complex_CoT"), pick(row, "answer", "Response", "output")
+    return [*system, {"role": "user", "content": asked}], f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}" if thought else answer
+
+
+def asked(prompt: str, context: str) -> dict:
+    """A row for one prompt in any format; a column that only a recipe's own format knows reads as the prompt."""
+    return defaultdict(lambda: prompt, question=prompt, instruction=prompt, context=context, input=context, answer="", output="",
+                       reasoning="", ko=prompt, en=prompt)
+
+
+FORMATS = {one.__name__: one for one in (instruction, question, reasoning, codeio, chat, ko_en, en_ko)}
+
+
+def pick(row: dict, *names: str) -> str:
+    """The first of these columns that the row has, as text. Raises KeyError that names them and what there is."""
+    for name in names:
+        if isinstance(row.get(name), (list, dict)):
+            raise ValueError(f"'{name}' is a {type(row[name]).__name__}, not a text")
+        if row.get(name) is not None:
+            return str(row[name])
+    null = [name for name in names if name in row]
+    raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}"
+                   + (f" ({null[0]} is null)" if null else ""))
+
+
+def optional(row: dict, *names: str) -> str:
+    """The first of these columns that is not blank, as text without white space around it; else an empty string."""
+    return next((text for name in names if (text := str(row[name]).strip() if row.get(name) is not None else "")), "")
+
+
+def form(written: str, folder: Path) -> Callable:
+    """The prompt format that a recipe names: a built-in one, or a function beside the recipe."""
+    return beside.load(written, folder) if ":" in written else FORMATS[written]

@@ -1,0 +1,132 @@
+"""Rows from a recipe's sources to tokenised samples: filters, counts, splits. Nothing is dropped without being counted."""
+
+import hashlib
+from typing import NamedTuple
+
+from hft.data import formats, sources
+from hft.data import tokens as prompts
+from hft.data.sources import mixture
+from hft.errors import HftError
+from hft.recipe.file import Loaded
+
+
+class Sample(NamedTuple):
+    """One row, ready to train on or to ask."""
+
+    id: str
+    row: dict  # as the source gave it
+    prompt: str | formats.Messages
+    answers: list[str]  # the right ones; the first is trained on
+    tokens: prompts.Tokens | None  # None until a tokenizer is at hand
+    format: str | None = None  # of its source, where that is not the recipe's
+
+
+class Read(NamedTuple):
+    """Both sides as their sources give them, without empty and duplicate rows; not yet tokenised, sampled or split."""
+
+    train: list[Sample]
+    evaluate: list[Sample]
+    counts: dict[str, dict[str, int]]
+
+
+def read(loaded: Loaded) -> Read:
+    """Read the recipe's sources; needs no tokenizer and no model. Raises HftError with file, row and field."""
+    counts, wanted = {}, loaded.recipe.data
+    train = read_side(loaded, wanted.train, "train", counts)
+    return Read(train, read_side(loaded, wanted.evaluate, "evaluate", counts) if wanted.evaluate else [], counts)
+
+
+def describe(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:+,}" if number < 0 else f"{name} {number:,}" for name, number in counts.items())
+
+
+def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
+    """One side's samples; `counts[side]` says how many rows were read and what was dropped, for each part of a mixture too."""
+    if source.source != "mixture":
+        return read_source(loaded, source, side, side, counts)
+    seed, drawn = loaded.recipe.train.seed, []
+    for number, part in enumerate(source.parts, 1):
+        name = f"{side} part {number}"
+        samples = read_source(loaded, part, side, name, counts, number - 1)
+        drawn.append(sample(samples, part.sample, seed, counts[name]))
+    if empty := [number for number, one in enumerate(drawn, 1) if not one]:
+        raise HftError(f"part {empty[0]} of the mixture ({sources.locate(source.parts[empty[0] - 1])}) has no row: "
+                       f"{describe(counts[f'{side} part {empty[0]}'])}", f"look at data.{side}.parts.{empty[0] - 1}, or leave it out")
+    sizes = mixture.sizes([len(one) for one in drawn], source.weights)
+    mixed = []
+    for number, (samples, size) in enumerate(zip(drawn, sizes, strict=True), 1):
+        count = counts[f"{side} part {number}"]
+        chosen = sample(samples, size, seed, count)
+        count["kept"] = len(chosen)
+        mixed += [one._replace(id=f"{number}.{one.id}", row={**one.row, "part": str(number)}) for one in chosen]
+    counts[side] = {"read": len(mixed)}
+    return mixed
+
+
+def unmade(problem: Exception) -> str:
+    """Why a format made nothing of a row."""
+    return f"wants {problem.args[0]}" if isinstance(problem, KeyError) else f"fails: {type(problem).__name__}: {problem}"
+
+
+def remedy(problem: Exception, written: str, where: str) -> str:
+    """What to type when a format made nothing of a row: `where` is the source in the recipe."""
+    if ":" in written and not isinstance(problem, KeyError):
+        file, _, name = written.partition(":")
+        return f"mend {file}: it is called as {name}(row, instruction) and returns (prompt, answer)"
+    named = str(problem.args[0]).split("'") if isinstance(problem, KeyError) else []
+    wanted = named[1] if len(named) > 1 else "answer"
+    return f"map the column in the recipe: {where}.columns: {{{wanted}: YOUR_COLUMN}}; or choose another format"
+
+
+def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part: int | None = None) -> list[Sample]:
+    """The samples of one source; `counts[name]` says how many rows were read and what was dropped."""
+    count = counts[name] = {"read": 0}
+    written = source.format or loaded.recipe.prompt.format
+    told = source.instruction or loaded.recipe.prompt.instruction
+    form = formats.form(written, loaded.code)
+    kept, seen = [], set()
+    for number, row in enumerate(sources.rows(source, loaded.path.parent), 1):
+        count["read"] += 1
+        row = {**row, **rename(row, source, side, number)}
+        try:
+            prompt, answer = form(row, told)
+        except Exception as problem:  # the recipe's own function may raise anything
+            raise HftError(f"{sources.locate(source)}, row {number}: the format '{written}' " + unmade(problem),
+                           remedy(problem, written, f"data.{side}" + (f".parts.{part}" if part is not None else ""))) from None
+        if not isinstance(prompt, str | list) or not isinstance(answer, str):
+            raise HftError(f"{sources.locate(source)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
+                           f"{type(answer).__name__}", "a format returns (prompt, answer), two texts")
+        if not prompt or not answer.strip():
+            count["empty"] = count.get("empty", 0) - 1
+            continue
+        key = (str(prompt), answer)
+        if key in seen:
+            count["duplicate"] = count.get("duplicate", 0) - 1
+            continue
+        seen.add(key)
+        given = row.get("answers")
+        answers = [answer, *(str(a) for a in given if a != answer)] if isinstance(given, list) else [answer]
+        own = row.get("id")
+        kept.append(Sample(str(number if own is None else own), row, prompt, answers, None, source.format))
+    return kept
+
+
+def rename(row: dict, source, side: str, number: int) -> dict:
+    """The columns that the recipe maps. Raises HftError with the row's own columns when one is missing."""
+    for name in source.columns.values():
+        if name not in row:
+            raise HftError(f"{sources.locate(source)}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
+                           f"mend data.{side}.columns in the recipe")
+    return {wanted: row[name] for wanted, name in source.columns.items()}
+
+
+def sample(samples: list[Sample], wanted: int | None, seed: int, count: dict | None) -> list:
+    """A seeded sample in the rows' own order: those whose hashed id comes first, so that a filter before it does not reshuffle it."""
+    if wanted is None or wanted >= len(samples):
+        return samples
+    ranks = {i: hashlib.sha256(f"{seed} {one.id}".encode()).digest() for i, one in enumerate(samples)}
+    chosen = sorted(sorted(ranks, key=ranks.get)[:wanted])
+    count["not sampled"] = count.get("not sampled", 0) + wanted - len(samples)
+    return [samples[i] for i in chosen]
+
+

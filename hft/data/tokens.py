@@ -1,0 +1,111 @@
+"""Tokenised rows, kept between runs in a private folder: the same texts, tokenizer and code are not tokenised again."""
+
+import hashlib
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from hft import files, terminal
+from hft.data.formats import THINK, Messages
+from hft.errors import HftError
+
+FEW = 2000  # so many are tokenised in a second or three: not kept
+MOST = 8  # files that are kept, the ones used last
+
+
+class Tokens(NamedTuple):
+    """A rendered example: texts, and token ids (P,) and (C,) whose concatenation is what the model is trained on."""
+
+    prompt: str
+    completion: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+
+def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer, what: str) -> list[Tokens]:
+    """Tokens of (prompt, answer) pairs, from the cache where it has them."""
+    place = folder() / f"{key(pairs, tokenizer)}.parquet" if len(pairs) > FEW and hasattr(tokenizer, "backend_tokenizer") else None
+    if place and (found := read(place)):
+        return found
+    made = []
+    with terminal.bar(f"tokenising {what} rows", len(pairs)) if len(pairs) > FEW else terminal.silent() as shown:
+        for number, (prompt, answer) in enumerate(pairs, 1):
+            made.append(encode(prompt, answer, tokenizer))
+            shown.advance(number)
+    if place:
+        keep(place, made)
+    return made
+
+
+def folder() -> Path:
+    """Each user's own: the rows may not be for everyone's eyes."""
+    found = files.cache() / f"tokenised-{os.getuid()}"
+    found.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return found
+
+
+def key(pairs: list[tuple[str | Messages, str]], tokenizer) -> str:
+    """A digest of all that the tokens depend on: tokenizer, the code that renders rows, the rows."""
+    seen = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
+    seen.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, inspect.getsource(encode)]).encode())
+    for pair in pairs:
+        seen.update(json.dumps(pair).encode())
+    return seen.hexdigest()
+
+
+def read(place: Path) -> list[Tokens] | None:
+    """What the cache has there; None for nothing, or a damaged file."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        columns = parquet.read_table(place).to_pydict()
+        place.touch()
+        return [Tokens(*row) for row in zip(*(columns[name] for name in Tokens._fields), strict=True)]
+    except (OSError, ArrowException, KeyError):
+        return None
+
+
+def keep(place: Path, made: list[Tokens]) -> None:
+    """Write them in one step, and let go of the files that were not used for longest."""
+    import pyarrow
+    from pyarrow import parquet
+
+    with files.draft(place) as draft:
+        parquet.write_table(pyarrow.table({name: [getattr(one, name) for one in made] for name in Tokens._fields}), draft)
+    for old in sorted(place.parent.glob("*.parquet"), key=lambda path: path.stat().st_mtime)[:-MOST]:
+        old.unlink(missing_ok=True)
+
+
+def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
+    """Render and tokenise one example; the completion ends with the token that ends the model's turn.
+
+    A text prompt never ends in a space: the space goes in front of the answer, where the model's tokens have it.
+    Raises HftError when a chat is wanted from a tokenizer without a chat template.
+    """
+    if isinstance(prompt, str):
+        text = prompt.rstrip()
+        space = "" if text != prompt and prompt.endswith("\n") else " "
+        text, completion = (prompt.rstrip(" "), answer.strip()) if not space else (text, space + answer.strip())
+        prompt_ids = tokenizer(text)["input_ids"]
+        both = tokenizer(text + completion)["input_ids"]
+        # Tokens may join over the seam; then the two parts are tokenised apart, as generation will see them.
+        joined = both[:len(prompt_ids)] == prompt_ids
+        completion_ids = both[len(prompt_ids):] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
+        if completion_ids[-1:] != [tokenizer.eos_token_id]:
+            completion_ids = [*completion_ids, tokenizer.eos_token_id]
+        return Tokens(text, completion, prompt_ids, completion_ids)
+    if not tokenizer.chat_template:
+        raise HftError("this model's tokenizer has no chat template",
+                       "write prompt.format: instruction or question, or use the Instruct model")
+    text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    answer = answer.strip()
+    if text.rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
+        answer = answer.removeprefix(THINK[0]).lstrip()
+    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer}], tokenize=False)
+    # Some templates take the reasoning out of earlier turns, or put something in front of the answer.
+    completion = whole[len(text):] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
+    completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one
+    ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, completion)]
+    return Tokens(text, completion, *ids)

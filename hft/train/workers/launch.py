@@ -1,0 +1,153 @@
+"""Training on several GPUs: torchrun starts a worker for each, and this process waits for them; servers.py has several servers."""
+
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from hft import files, machine, redact
+from hft.errors import HftError
+from hft.recipe.file import Loaded
+from hft.runs import folder as runs
+from hft.terminal import say
+from hft.train.trainer import OutOfMemory
+from hft.train.watcher import STOP, STOPS
+from hft.train.workers import servers
+
+# Seconds to wait for the first server: it may evaluate the base before; after a failure it starts again or ends.
+PATIENCE = {"first": 3600, "again": 120, "finished": 120}
+DONE = "trained.json"  # what the first worker leaves in the run folder
+
+
+def heard() -> str:
+    """The file in the run folder for what torchrun and this server's workers say on standard error."""
+    where = servers.here()
+    return f"workers-{where.rank}.log" if where and where.rank else "workers.log"
+
+
+def failed(call: str) -> str:
+    """The file in the run folder where the first worker of a training to fail says why."""
+    return f"failed-{call}.json"
+
+
+def fit(run: Path, count: int, device: str, max_steps: int | None) -> dict:
+    """Train in `count` worker processes, on all servers together; returns what the passport keeps of training.
+
+    Raises OutOfMemory when a worker's card was too small, KeyboardInterrupt after a Ctrl-C, and HftError when a worker failed.
+    """
+    call = secrets.token_hex(4)
+    for old in (run / DONE, run / STOP, *run.glob(failed("*"))):
+        old.unlink(missing_ok=True)
+    try:
+        code = launch(run, call, count, device, max_steps, leads=True)
+    finally:
+        servers.dismiss(run)
+    again = f"hft train {run.parent.name} --resume"
+    if (run / failed(call)).exists():
+        said = json.loads((run / failed(call)).read_text(encoding="utf-8"))
+        for name in (failed(call), STOP):
+            (run / name).unlink(missing_ok=True)
+        if said["kind"] == "memory":
+            raise OutOfMemory
+        if said["kind"] == "stopped":
+            raise KeyboardInterrupt
+        raise HftError(f"worker {said['rank']} of {count} failed: {said['said']} (all of it: {run / heard()})",
+                       f"mend it and go on: {again}")
+    if code and "clients joined" in (run / heard()).read_text(encoding="utf-8"):
+        raise HftError("the other servers did not come within torchrun's 15 minutes", f"start the same command on all of them: {again}")
+    if code or not (run / DONE).exists():
+        raise HftError(f"a worker of {count} was killed: see {run / heard()}", f"go on from the last checkpoint: {again}")
+    facts = json.loads((run / DONE).read_text(encoding="utf-8"))
+    (run / DONE).unlink()
+    return facts
+
+
+def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None) -> None:
+    """Lend this server's processes to the first server's run of the same recipe, until it is trained.
+
+    Where a run is `finished` already, the first server may have nothing to train. Raises HftError when no such run appears, or its
+    training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
+    """
+    say(f"Server {where.rank + 1} of {where.count}: waiting for the first one's run of {loaded.name} in {runs.root()} ...")
+    patience, done = PATIENCE["finished" if finished else "first"], set()
+    while found := servers.called(loaded, where, done, patience):
+        plan = json.loads((found.run / "plan.json").read_text(encoding="utf-8"))
+        share = share_of(plan["processes"])
+        if plan["device"] == "cuda" and share > len(machine.cards()):
+            raise HftError(f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
+                           f"--processes {where.count * max(1, len(machine.cards()))} on the first server")
+        say(f"{found.run}: training with the other servers; what the workers here say is in {found.run / heard()}")
+        if launch(found.run, found.call, plan["processes"], plan["device"], found.max_steps) == 0:
+            say("Trained. The first server writes the results.")
+            return
+        done.add(found.call)
+        patience = PATIENCE["again"]
+    if finished and not done:
+        say(f"Nothing to train: {finished} is finished, and the first server does not call.")
+        return
+    raise HftError("the training with the other servers ended early" if done else
+                   f"no run of {loaded.name} was started by the first server within an hour",
+                   f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})")
+
+
+def share_of(count: int) -> int:
+    """This server's of `count` workers."""
+    where = servers.here()
+    return count // where.count if where else count
+
+
+def launch(run: Path, call: str, count: int, device: str, max_steps: int | None, leads: bool = False) -> int:
+    """Start torchrun for this server's share of `count` workers, and wait; returns its exit code."""
+    words = [sys.executable, "-m", "torch.distributed.run", *([] if servers.here() else ["--standalone"]),
+             "--nproc-per-node", str(share_of(count)), "-m", "hft.train.workers.worker", str(run), call, *([str(max_steps)] if max_steps else [])]
+    return wait(words, environment(share_of(count), device), run, (lambda: servers.call(run, call, max_steps)) if leads else lambda: None)
+
+
+def environment(count: int, device: str) -> dict[str, str]:
+    """The workers': an even share of the cores, and all the GPUs, of which each takes its own."""
+    return {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, machine.cores() // count))),
+            "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else ",".join(machine.visible())}
+
+
+def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
+    """Run torchrun to its end, with a `beat` every two seconds; returns its exit code.
+
+    A Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them. Raises KeyboardInterrupt after
+    a second one, and on servers other than the first after one.
+    """
+    asked = []
+    log = run / heard()
+    with log.open("w") as said, subprocess.Popen(words, env=env, stderr=said, start_new_session=True,
+                                                 preexec_fn=end_with_parent) as process:
+        def stop(number, frame):
+            if asked:
+                process.terminate()  # torchrun ends its workers
+            else:
+                print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+                files.write(run / STOP, "")
+            asked.append(number)
+
+        before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
+        try:
+            while (code := process.poll()) is None:
+                beat()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    log.write_text(redact.text(log.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    where = servers.here()
+    if len(asked) > 1 or (asked and where and where.rank):
+        raise KeyboardInterrupt
+    return code
+
+
+def end_with_parent() -> None:
+    """Let Linux send this process a SIGTERM when its parent ends, however that ends: no worker is left behind on a GPU."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
