@@ -21,8 +21,10 @@ def references(loaded: Loaded) -> list[str]:
     """Mistakes in what a loaded recipe points to: models, prompt formats, functions beside it, file names."""
     mistakes, recipe = [], loaded.recipe
     if recipe.model.quantization == "none" and recipe.model.name.endswith("-bnb-4bit"):
-        mistakes.append(f"{place(('model', 'quantization'), loaded.origins)}: model.quantization: {recipe.model.name} is stored in 4 bits; "
-                        "name the model in 16 bits, without -bnb-4bit")
+        mistakes.append(
+            f"{place(('model', 'quantization'), loaded.origins)}: model.quantization: {recipe.model.name} is stored in 4 bits; "
+            "name the model in 16 bits, without -bnb-4bit"
+        )
     named = [(("prompt", "format"), recipe.prompt.format)]
     for side in ("train", "evaluate"):
         source = getattr(recipe.data, side)
@@ -33,8 +35,10 @@ def references(loaded: Loaded) -> list[str]:
             name = "folder" if part.source == "aihub" else "file"
             file = getattr(part, name, None)
             if file and (Path(file).is_absolute() or ".." in Path(file).parts):
-                mistakes.append(f"{place((*key, name), loaded.origins)}: {'.'.join((*key, name))}: a recipe holds no paths of one machine; "
-                                "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)")
+                mistakes.append(
+                    f"{place((*key, name), loaded.origins)}: {'.'.join((*key, name))}: a recipe holds no paths of one machine; "
+                    "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)"
+                )
     for key, written in named:
         if said := wrong_format(written, loaded.code):
             mistakes.append(f"{place(key, loaded.origins)}: {'.'.join(key)}: {said}")
@@ -56,8 +60,10 @@ def wrong_format(written: str, folder: Path) -> str | None:
     if ":" in written:
         return beside.problem(written, folder)
     if written not in formats.FORMATS:
-        return (f"unknown format '{written}'{suggest(written, formats.FORMATS)}; known: {', '.join(formats.FORMATS)}, "
-                "or file.py:function beside the recipe")
+        return (
+            f"unknown format '{written}'{suggest(written, formats.FORMATS)}; known: {', '.join(formats.FORMATS)}, "
+            "or file.py:function beside the recipe"
+        )
     return None
 
 

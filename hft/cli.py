@@ -34,8 +34,24 @@ def cli():
 
 
 for command in (
-    recipe.list_recipes, recipe.check, recipe.show, plan.plan, data.prepare, train.train, evaluate.evaluate, export.export,
-    export.push, evaluate.generate, evaluate.try_rewards, data.codeio, runs.list_runs, runs.compare, runs.verify,
-    runs.bless, train.bench, runs.lineage, runs.image,
+    recipe.list_recipes,
+    recipe.check,
+    recipe.show,
+    plan.plan,
+    data.prepare,
+    train.train,
+    evaluate.evaluate,
+    export.export,
+    export.push,
+    evaluate.generate,
+    evaluate.try_rewards,
+    data.codeio,
+    runs.list_runs,
+    runs.compare,
+    runs.verify,
+    runs.bless,
+    train.bench,
+    runs.lineage,
+    runs.image,
 ):
     cli.add_command(command)

@@ -20,16 +20,21 @@ def file(address: str, target: Path, sha256: str) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             transfer(address, part)
         except (OSError, http.client.HTTPException, ValueError) as problem:
-            kept = f" ({part.stat().st_size / 1e6:.0f} MB are kept: the next try goes on there)" if part.exists() else ""
-            raise HftError(f"could not fetch {address}: {problem}{kept}",
-                           f"try again, or put the file there by hand: {target}") from None
+            kept = (
+                f" ({part.stat().st_size / 1e6:.0f} MB are kept: the next try goes on there)" if part.exists() else ""
+            )
+            raise HftError(
+                f"could not fetch {address}: {problem}{kept}", f"try again, or put the file there by hand: {target}"
+            ) from None
         if files.sha256(part) == sha256:
             part.replace(target)
             return target
         part.unlink()
         if attempt == 2:
-            raise HftError(f"{address} is not the file that hft knows (SHA-256 differs)",
-                           "a proxy may have answered in its place: fetch it by hand and compare")
+            raise HftError(
+                f"{address} is not the file that hft knows (SHA-256 differs)",
+                "a proxy may have answered in its place: fetch it by hand and compare",
+            )
 
 
 def transfer(address: str, part: Path) -> None:
@@ -46,7 +51,10 @@ def transfer(address: str, part: Path) -> None:
         if answer.status != 206:
             have = 0  # the server sends everything again
         total = have + int(answer.headers.get("Content-Length") or 0)
-        with part.open("ab" if have else "wb") as out, terminal.bar(f"fetching {address.rpartition('/')[2]} (MB)", total // CHUNK) as shown:
+        with (
+            part.open("ab" if have else "wb") as out,
+            terminal.bar(f"fetching {address.rpartition('/')[2]} (MB)", total // CHUNK) as shown,
+        ):
             while chunk := answer.read(CHUNK):
                 out.write(chunk)
                 have += len(chunk)

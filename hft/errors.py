@@ -20,12 +20,16 @@ def of_disk(problem: Exception) -> HftError | None:
     """The clear form of an error that the disk is to blame for: full, not writable; None for any other error."""
     where = getattr(problem, "filename", None) or "the disk"
     if FULL in str(problem) or getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return HftError(f"{FULL}: {where}; what was complete is kept",
-                        "free some space and go on with --resume, or put the runs on another disk: RUNS=/path make ...")
+        return HftError(
+            f"{FULL}: {where}; what was complete is kept",
+            "free some space and go on with --resume, or put the runs on another disk: RUNS=/path make ...",
+        )
     if getattr(problem, "errno", None) in REFUSED:
-        return HftError(f"{problem.strerror}: {where}",
-                        "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, and name yourself: "
-                        "HFT_USER=$(id -u):$(id -g)")
+        return HftError(
+            f"{problem.strerror}: {where}",
+            "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, and name yourself: "
+            "HFT_USER=$(id -u):$(id -g)",
+        )
     return None
 
 
@@ -38,6 +42,8 @@ def of_memory(problem: Exception) -> HftError | None:
     """The clear form of a GPU's being full; None for any other error."""
     if not is_out_of_memory(problem):
         return None
-    return HftError(f"the GPU's memory is full: {str(problem).splitlines()[0]}",
-                    "close what else uses the GPU (nvidia-smi), see what would fit (hft plan NAME --gpu all), or ask fewer rows at once: "
-                    "HFT_GENERATE_ROWS=4")
+    return HftError(
+        f"the GPU's memory is full: {str(problem).splitlines()[0]}",
+        "close what else uses the GPU (nvidia-smi), see what would fit (hft plan NAME --gpu all), or ask fewer rows at once: "
+        "HFT_GENERATE_ROWS=4",
+    )

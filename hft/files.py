@@ -79,8 +79,10 @@ def need_space(folder: Path, gib: float, what: str) -> None:
     """Raise HftError when the disk that holds `folder` has less than `gib` GiB free."""
     free = shutil.disk_usage(folder).free / 2**30
     if free < gib:
-        raise HftError(f"{what} needs {gib:.1f} GiB of disk under {folder}, and {free:.1f} GiB are free",
-                       "free some space, or put the runs on another disk: RUNS=/path make ...  (hft: HFT_RUNS=/path)")
+        raise HftError(
+            f"{what} needs {gib:.1f} GiB of disk under {folder}, and {free:.1f} GiB are free",
+            "free some space, or put the runs on another disk: RUNS=/path make ...  (hft: HFT_RUNS=/path)",
+        )
 
 
 def cache() -> Path:

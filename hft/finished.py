@@ -68,10 +68,14 @@ def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | Non
     loaded = stages.of_recipe(run)
     recipe = loaded.recipe
     try:
-        text = hooks.form(recipe.prompt.format, loaded.code)(prompts.asked(prompt, context), recipe.prompt.instruction)[0]
+        text = hooks.form(recipe.prompt.format, loaded.code)(prompts.asked(prompt, context), recipe.prompt.instruction)[
+            0
+        ]
     except KeyError as problem:
-        raise HftError(f"the format '{recipe.prompt.format}' makes no prompt of one text: it wants {problem.args[0]}",
-                       f"ask its held-out rows instead: hft evaluate {run}") from None
+        raise HftError(
+            f"the format '{recipe.prompt.format}' makes no prompt of one text: it wants {problem.args[0]}",
+            f"ask its held-out rows instead: hft evaluate {run}",
+        ) from None
     opened = open_run(run, choices, with_rows=False)
     ids = tokens.encode(text, "", opened.tokenizer).prompt_ids
     limit = max_new_tokens or recipe.evaluate.max_new_tokens

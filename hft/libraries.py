@@ -12,15 +12,29 @@ def quiet() -> None:
     private = files.cache() / f"unsloth-{os.getuid()}"  # each user of a shared cache has one
     settings = {
         "UNSLOTH_COMPILE_LOCATION": str(private),  # its default, the working directory, is imported as code
-        "UNSLOTH_DISABLE_STATISTICS": "1", "UNSLOTH_DISABLE_AUTO_UPDATES": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-        "BITSANDBYTES_NOWELCOME": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "0" if os.isatty(1) else "1",
+        "UNSLOTH_DISABLE_STATISTICS": "1",
+        "UNSLOTH_DISABLE_AUTO_UPDATES": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "BITSANDBYTES_NOWELCOME": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "0" if os.isatty(1) else "1",
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     private.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")  # their users are developers of those libraries; tests still see them
-    for name in ("torchao", "torch.utils._pytree", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets"):
+    for name in (
+        "torchao",
+        "torch.utils._pytree",
+        "transformers",
+        "trl",
+        "peft",
+        "bitsandbytes",
+        "accelerate",
+        "datasets",
+    ):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

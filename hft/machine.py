@@ -47,20 +47,31 @@ def cards() -> list[Gpu]:
     """Those GPUs; where they are not named by number, as many of all."""
     gpus, names = look().gpus, visible()
     known = all(name.isdigit() and int(name) < len(gpus) for name in names)
-    return [gpus[int(name)] for name in names] if known else gpus[:len(names)]
+    return [gpus[int(name)] for name in names] if known else gpus[: len(names)]
 
 
 @functools.cache
 def look() -> Machine:
     """Ask nvidia-smi and /proc; a machine without a driver has no GPUs."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version,compute_cap", "--format=csv,noheader,nounits"]
+    command = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,driver_version,compute_cap",
+        "--format=csv,noheader,nounits",
+    ]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
         answer = ""
     rows = [line.split(", ") for line in answer.splitlines() if line.count(", ") == 3]
-    gpus = [Gpu(name, float(mib) / 1024, driver, capability) for name, mib, driver, capability in rows if mib.replace(".", "").isdigit()]
+    gpus = [
+        Gpu(name, float(mib) / 1024, driver, capability)
+        for name, mib, driver, capability in rows
+        if mib.replace(".", "").isdigit()
+    ]
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if Path("/proc/cpuinfo").exists() else ""
-    cpu = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), platform.machine())
+    cpu = next(
+        (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return Machine(gpus, cores(), round(memory, 1), cpu, "avx512_bf16" in info or "amx_bf16" in info)

@@ -24,7 +24,9 @@ from hft.train import methods
 from hft.train.session import Opened, fit_the_card, free_memory, get_ready, open_model, prepare
 
 
-def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False) -> Path | None:
+def train(
+    loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | None = None, dry_run: bool = False
+) -> Path | None:
     """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
     libraries.quiet()
     parent = stages.find(loaded) if not dry_run else None
@@ -49,10 +51,14 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         clock.lap("libraries")
         prepared = prepare(loaded, plan, given)
         clock.lap("rows")
-        plan = plans.make(loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices)
+        plan = plans.make(
+            loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices
+        )
         say(f"Plan: {plan.describe()}. Loading the model ...")
         if plan.processes > 1 and (not prepared.evaluate or ask.asked(run, loaded.recipe, "base")):
-            opened = Opened(loaded, plan, None, None, None, prepared)  # the workers load the model: here it has nothing to answer
+            opened = Opened(
+                loaded, plan, None, None, None, prepared
+            )  # the workers load the model: here it has nothing to answer
         else:
             opened = open_model(loaded, plan, prepared, run)
         files.write_json(run / "plan.json", plan.as_dict())
@@ -69,13 +75,22 @@ def train(loaded: Loaded, choices: dict, resume: bool = False, max_steps: int | 
         clock.lap("evaluate_trained")
         if opened.prepared.evaluate:
             answers = scores.kept(run)
-            say(scores.table({name: scores.summary(records) for name, records in answers.items()
-                                if name.removesuffix(ask.BARE) in ("base", after)}))
+            say(
+                scores.table(
+                    {
+                        name: scores.summary(records)
+                        for name, records in answers.items()
+                        if name.removesuffix(ask.BARE) in ("base", after)
+                    }
+                )
+            )
         hashes = passport.write(run, loaded, opened.plan, data_facts, training, clock.seconds)
         if training["steps"] == training["of_steps"]:
             runs.point_latest(run)
-        say(f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}\nOf that {clock.describe()}; "
-            f"the first step {training['first_step_seconds'] or 0:.1f} s")
+        say(
+            f"Finished in {sum(clock.seconds.values()):.0f} s: {run}/{runs.PASSPORT}\nOf that {clock.describe()}; "
+            f"the first step {training['first_step_seconds'] or 0:.1f} s"
+        )
         for path, hashed in hashes.items():
             if path.startswith(f"{after}/") and path.endswith(".safetensors"):
                 say(f"{after} {hashed}")
@@ -96,8 +111,9 @@ def start_from(parent: dict | None, loaded: Loaded, run: Path, plan: Plan) -> Lo
     before, whole = stages.folder(parent), stages.ready(loaded, parent)
     if parent["start"] == "merged" and not Path(whole.recipe.model.name).exists():
         say(f"Merging the adapter of {parent['recipe']} ...")
-        importlib.import_module(f"hft.model.backends.{plan.backend}").merge(stages.of_recipe(before).recipe.model, before / "adapter", plan,
-                                                                      before / "merged")
+        importlib.import_module(f"hft.model.backends.{plan.backend}").merge(
+            stages.of_recipe(before).recipe.model, before / "adapter", plan, before / "merged"
+        )
         passport.update_artefacts(before)
     return whole
 
@@ -113,7 +129,9 @@ class Clock:
         self.seconds[name], self.last = round(now - self.last, 1), now
 
     def describe(self) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {seconds:.0f} s" for name, seconds in self.seconds.items() if seconds >= 0.5)
+        return ", ".join(
+            f"{name.replace('_', ' ')} {seconds:.0f} s" for name, seconds in self.seconds.items() if seconds >= 0.5
+        )
 
 
 def rows_line(prepared: preparing.Prepared) -> str:
@@ -128,15 +146,19 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     steps = methods.of(loaded.recipe).steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     if loaded.recipe.parent:
-        say(f"Start: the {loaded.recipe.parent.weights} weights of the newest whole run of {loaded.recipe.parent.recipe}, when it is there")
+        say(
+            f"Start: the {loaded.recipe.parent.weights} weights of the newest whole run of {loaded.recipe.parent.recipe}, when it is there"
+        )
     say(f"Plan: {plan.describe()}. Nothing was trained or written.")
 
 
 def verify(run: Path, replay: int | None, choices: dict) -> None:
     """Check every hash; train the first `replay` steps again where asked. Raises HftError with what is wrong."""
     if wrong := verify_folder(run):
-        raise HftError(f"{run}: {len(wrong)} of its files are not what its passport says:\n  " + "\n  ".join(wrong),
-                       "take the run from a backup, or train again")
+        raise HftError(
+            f"{run}: {len(wrong)} of its files are not what its passport says:\n  " + "\n  ".join(wrong),
+            "take the run from a backup, or train again",
+        )
     facts = runs.passport(run)
     say(f"{run}: recipe and {len(facts['artefacts'])} files are as its passport says")
     if replay:
@@ -147,16 +169,20 @@ def again(run: Path, facts: dict, steps: int, choices: dict) -> None:
     """Train the first steps in a scratch folder with the run's own plan; raises HftError when the losses leave the tolerance."""
     loaded = recipe_file.load_run(run)
     plan = plans.kept(facts["plan"], choices)
-    quiet = {"evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
-             "export": loaded.recipe.export.model_copy(update={"formats": []})}
+    quiet = {
+        "evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
+        "export": loaded.recipe.export.model_copy(update={"formats": []}),
+    }
     with tempfile.TemporaryDirectory(prefix="hft-verify.") as scratch, runs.in_folder(scratch):
         for other in run.resolve().parent.parent.iterdir():  # where a stage finds its parent
             if other.is_dir() and other.name != loaded.name:
                 Path(scratch, other.name).symlink_to(other)
         made = train(loaded._replace(recipe=loaded.recipe.model_copy(update=quiet)), plan, max_steps=steps)
         losses = runs.passport(made)["training"]["losses"]
-    said, together = compare.curves(facts["training"]["losses"][:len(losses)], losses, compare.MOST, compare.MEAN)
+    said, together = compare.curves(facts["training"]["losses"][: len(losses)], losses, compare.MOST, compare.MEAN)
     if not together:
-        raise HftError(f"{run}: its first steps come out otherwise here: {said}",
-                       f"look at libraries and plan of a whole new run: hft compare {run} OTHER_RUN")
+        raise HftError(
+            f"{run}: its first steps come out otherwise here: {said}",
+            f"look at libraries and plan of a whole new run: hft compare {run} OTHER_RUN",
+        )
     say(f"Replayed: {said}")

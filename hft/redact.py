@@ -7,13 +7,17 @@ import re
 from pathlib import Path
 
 NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY|CREDENTIAL", re.I)
-SHAPES = re.compile(r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|sk-[A-Za-z0-9_-]{16,}|"
-                    r"gh[pousr]_[A-Za-z0-9]{16,}|[0-9a-f]{40}(?=@))")
+SHAPES = re.compile(
+    r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|sk-[A-Za-z0-9_-]{16,}|"
+    r"gh[pousr]_[A-Za-z0-9]{16,}|[0-9a-f]{40}(?=@))"
+)
 
 
 def text(written: str) -> str:
     """The text without the values of secret environment variables and without anything shaped like a token."""
-    values = {value.strip() for name, value in os.environ.items() if NAMES.search(name) and not name.endswith("_PATH")} | {mounted()}
+    values = {
+        value.strip() for name, value in os.environ.items() if NAMES.search(name) and not name.endswith("_PATH")
+    } | {mounted()}
     values = {value for value in values if len(value) >= 8}
     values |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in values}  # as a JSON file has it
     for value in sorted(values, key=len, reverse=True):

@@ -34,7 +34,13 @@ def shell(tmp_path):
 
     def call(*words, timeout=900, **environment):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"}
-        return subprocess.run([sys.executable, "-m", "hft", *words], cwd=tmp_path, capture_output=True, text=True, timeout=timeout,
-                              env={**kept, "PYTHONPATH": str(ROOT), "HFT_RUNS": str(tmp_path / "runs"), **environment})
+        return subprocess.run(
+            [sys.executable, "-m", "hft", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**kept, "PYTHONPATH": str(ROOT), "HFT_RUNS": str(tmp_path / "runs"), **environment},
+        )
 
     return call

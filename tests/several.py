@@ -14,13 +14,18 @@ from hft.machine import Gpu, Machine
 SETTINGS = ("train.batch_size=4", "train.steps=8", "data.train.sample=40", "data.evaluate=null", "export.formats=[]")
 
 
-
-WORDS = ["train", "quickstart", "--save-every", "1", "--backend", "plain", *(word for one in SETTINGS for word in ("--set", one))]
-
+WORDS = [
+    "train",
+    "quickstart",
+    "--save-every",
+    "1",
+    "--backend",
+    "plain",
+    *(word for one in SETTINGS for word in ("--set", one)),
+]
 
 
 H100 = Gpu("NVIDIA H100", 79.6, "580.1", "9.0")
-
 
 
 def with_gpus(monkeypatch, count, card=H100):
@@ -28,12 +33,18 @@ def with_gpus(monkeypatch, count, card=H100):
     monkeypatch.setattr(machine, "look", lambda: Machine([card] * count, 8, 64.0, "a CPU", True))
 
 
-
 def hft(folder, *options, path=(), **variables):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"} | variables
-    return subprocess.Popen([sys.executable, "-m", "hft", *WORDS, *options], cwd=folder, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, env={**environment, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path)))})
-
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("HFT_") or name == "HFT_CACHE"
+    } | variables
+    return subprocess.Popen(
+        [sys.executable, "-m", "hft", *WORDS, *options],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**environment, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path)))},
+    )
 
 
 def until_step(folder, step, process):
@@ -43,9 +54,7 @@ def until_step(folder, step, process):
         time.sleep(0.1)
 
 
-
 def result(folder):
     [run] = (folder / "runs" / "quickstart").glob("2*")
     losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     return json.loads((run / "passport.json").read_text()), losses
-

@@ -83,11 +83,15 @@ class Handler(BaseHTTPRequestHandler):
             if not exists:
                 (hub.folder / name).mkdir(parents=True)
                 hub.cards[name] = {"private": told.get("visibility") == "private" or told.get("private") is True}
-            return self.answer(409 if exists else 200, {"url": f"{hub.address}/{name}", "error": "You already created this model repo"})
+            return self.answer(
+                409 if exists else 200, {"url": f"{hub.address}/{name}", "error": "You already created this model repo"}
+            )
         if words[:2] == ["api", "models"] or words[:2] == ["api", "datasets"]:
             return self.repository(hub, f"{words[2]}/{words[3]}", words[4:], body)
         if path.endswith(".git/info/lfs/objects/batch"):
-            return self.answer(200, {"transfer": "basic", "objects": [self.wanted(hub, one) for one in json.loads(body)["objects"]]})
+            return self.answer(
+                200, {"transfer": "basic", "objects": [self.wanted(hub, one) for one in json.loads(body)["objects"]]}
+            )
         return self.file(hub, words)
 
     def wanted(self, hub, one):
@@ -100,22 +104,42 @@ class Handler(BaseHTTPRequestHandler):
         if not folder.exists():
             return self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
         if words[:1] == ["preupload"]:
-            files = [{"path": one["path"], "shouldIgnore": False, "uploadMode": "lfs" if one["size"] > 10_000 else "regular"}
-                     for one in json.loads(body)["files"]]
+            files = [
+                {"path": one["path"], "shouldIgnore": False, "uploadMode": "lfs" if one["size"] > 10_000 else "regular"}
+                for one in json.loads(body)["files"]
+            ]
             return self.answer(200, {"files": files})
         if words[:1] == ["commit"]:
             for line in body.splitlines():
                 self.keep(hub, folder, json.loads(line))
-            return self.answer(200, {"commitUrl": f"{hub.address}/{name}/commit/{revision(folder)}", "commitOid": revision(folder)})
+            return self.answer(
+                200, {"commitUrl": f"{hub.address}/{name}/commit/{revision(folder)}", "commitOid": revision(folder)}
+            )
         if words[:1] == ["tree"]:
             return self.answer(200, [self.entry(folder, one) for one in sorted(folder.rglob("*"))])
         if words[:1] == ["paths-info"]:
             wanted = parse_qs(body.decode()).get("paths", []) if body[:1] != b"{" else json.loads(body)["paths"]
-            return self.answer(200, [self.entry(folder, folder / one) for one in wanted if one and (folder / one).exists()])
+            return self.answer(
+                200, [self.entry(folder, folder / one) for one in wanted if one and (folder / one).exists()]
+            )
         names = sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
-        return self.answer(200, {"id": name, "modelId": name, "sha": revision(folder), "siblings": [{"rfilename": one} for one in names],
-                                 "tags": [], "downloads": 0, "likes": 0, "lastModified": "2026-11-22T00:00:00.000Z", "gated": False,
-                                 "disabled": False, "cardData": {"license": "mit"}, **hub.cards.get(name, {"private": False})})
+        return self.answer(
+            200,
+            {
+                "id": name,
+                "modelId": name,
+                "sha": revision(folder),
+                "siblings": [{"rfilename": one} for one in names],
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+                "lastModified": "2026-11-22T00:00:00.000Z",
+                "gated": False,
+                "disabled": False,
+                "cardData": {"license": "mit"},
+                **hub.cards.get(name, {"private": False}),
+            },
+        )
 
     def entry(self, folder, path):
         """A file or folder as the tree API lists it."""

@@ -9,8 +9,27 @@ from conftest import ROOT, SHARED
 
 from hft.cli import cli
 
-COMMANDS = ["list", "check", "show", "plan", "prepare", "train", "evaluate", "export", "push", "generate", "rewards", "codeio", "runs",
-            "compare", "verify", "bless", "bench", "lineage", "image"]
+COMMANDS = [
+    "list",
+    "check",
+    "show",
+    "plan",
+    "prepare",
+    "train",
+    "evaluate",
+    "export",
+    "push",
+    "generate",
+    "rewards",
+    "codeio",
+    "runs",
+    "compare",
+    "verify",
+    "bless",
+    "bench",
+    "lineage",
+    "image",
+]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
 
@@ -25,8 +44,20 @@ def test_help_shows_an_example(invoke, command):
     assert f"Example: hft {command}" in result.output
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["check", "korquad_qlora"], ["show", "quickstart"], ["plan", "quickstart"],
-                                   ["runs"], ["train", "nothing"], ["export", "nothing", "--format", "f16"]], ids=lambda w: " ".join(w))
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["list"],
+        ["check", "korquad_qlora"],
+        ["show", "quickstart"],
+        ["plan", "quickstart"],
+        ["runs"],
+        ["train", "nothing"],
+        ["export", "nothing", "--format", "f16"],
+    ],
+    ids=lambda w: " ".join(w),
+)
 def test_looking_imports_nothing_heavy(tmp_path, words):
     code = f"import sys\nfrom hft.cli import cli\ntry: cli({words})\nexcept SystemExit: pass\nprint('loaded', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -35,19 +66,37 @@ def test_looking_imports_nothing_heavy(tmp_path, words):
     assert not HEAVY & set(loaded)
 
 
-@pytest.mark.parametrize(("words", "code", "said"), [
-    (["train", "nothing"], 1, "no recipe 'nothing'"),
-    (["train"], 2, "Which recipe? For example: hft train quickstart"),
-    (["train", "quickstart", "--max-steps", "0"], 2, "0 is not in the range x>=1"),
-    (["train", "quickstart", "--backend", "megatron"], 1, "--backend: 'megatron' is not known\n  Fix: choose one of: unsloth, plain"),
-    (["train", "quickstart", "--rows-per-device", "3"], 1,
-     "3 rows per device do not divide the recipe's batch_size 8\n  Fix: choose one of: 1, 2, 4, 8"),
-    (["export", "quickstart", "--format", "q4_k"], 1, "unknown format 'q4_k'; did you mean 'q4_k_s'?"),
-    (["export", "quickstart", "--format", "f16"], 1, "recipe quickstart has no finished run in runs\n  Fix: make train RECIPE=quickstart"),
-    (["evaluate", "quickstrat"], 1, "'quickstrat' is neither a run folder nor a recipe"),
-    (["generate", "quickstart", "--prompt", "x"], 1, "recipe quickstart has no finished run"),
-    (["check", "quickstart", "--set", "steps"], 1, "--set steps: write it as section.key=value, for example --set train.steps=10"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["train", "nothing"], 1, "no recipe 'nothing'"),
+        (["train"], 2, "Which recipe? For example: hft train quickstart"),
+        (["train", "quickstart", "--max-steps", "0"], 2, "0 is not in the range x>=1"),
+        (
+            ["train", "quickstart", "--backend", "megatron"],
+            1,
+            "--backend: 'megatron' is not known\n  Fix: choose one of: unsloth, plain",
+        ),
+        (
+            ["train", "quickstart", "--rows-per-device", "3"],
+            1,
+            "3 rows per device do not divide the recipe's batch_size 8\n  Fix: choose one of: 1, 2, 4, 8",
+        ),
+        (["export", "quickstart", "--format", "q4_k"], 1, "unknown format 'q4_k'; did you mean 'q4_k_s'?"),
+        (
+            ["export", "quickstart", "--format", "f16"],
+            1,
+            "recipe quickstart has no finished run in runs\n  Fix: make train RECIPE=quickstart",
+        ),
+        (["evaluate", "quickstrat"], 1, "'quickstrat' is neither a run folder nor a recipe"),
+        (["generate", "quickstart", "--prompt", "x"], 1, "recipe quickstart has no finished run"),
+        (
+            ["check", "quickstart", "--set", "steps"],
+            1,
+            "--set steps: write it as section.key=value, for example --set train.steps=10",
+        ),
+    ],
+)
 def test_an_error_names_the_remedy(invoke, words, code, said):
     result = invoke(*words)
     assert result.exit_code == code, result.output
@@ -77,12 +126,18 @@ def test_runs_without_any_says_how_to_start(invoke):
 
 
 def test_a_prediction_file_is_scored_without_a_model(invoke, tmp_path):
-    rows = [json.loads(line) for line in (ROOT / "recipes" / "quickstart" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (ROOT / "recipes" / "quickstart" / "heldout.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     answers = {row["id"]: row["answer"] for row in rows}
     right = next(iter(answers))
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
-    assert "\nexact match          100.0 [100.0, 100.0]" in invoke("evaluate", "quickstart", "--predictions", str(path)).output
+    assert (
+        "\nexact match          100.0 [100.0, 100.0]"
+        in invoke("evaluate", "quickstart", "--predictions", str(path)).output
+    )
     path.write_text(json.dumps({right: "nonsense"}))
     output = invoke("evaluate", "quickstart", "--predictions", str(path)).output
     assert "\nexact match          0.0 [0.0, 0.0]" in output
@@ -90,7 +145,10 @@ def test_a_prediction_file_is_scored_without_a_model(invoke, tmp_path):
     path.write_text("[]")
     assert "holds a list, not an object" in invoke("evaluate", "quickstart", "--predictions", str(path)).output
     path.write_text('{"unknown": "x"}')
-    assert "none of its 1 ids is a question of this recipe" in invoke("evaluate", "quickstart", "--predictions", str(path)).output
+    assert (
+        "none of its 1 ids is a question of this recipe"
+        in invoke("evaluate", "quickstart", "--predictions", str(path)).output
+    )
 
 
 def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
@@ -102,9 +160,17 @@ def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
 
     file = "KorQuAD_v1.0_dev.visible.json"
     rows = list(korquad.rows(Korquad(source="korquad", file=file), SHARED / "korquad"))
-    path.write_text(json.dumps({row["id"]: f"'{row['answer']}'." for row in rows}, ensure_ascii=False), encoding="utf-8")
+    path.write_text(
+        json.dumps({row["id"]: f"'{row['answer']}'." for row in rows}, ensure_ascii=False), encoding="utf-8"
+    )
     settings = [f"data.train.file={file}", "data.held_out=0.99", "evaluate.rows=null"]
-    output = invoke("evaluate", "korquad_qlora", "--predictions", str(path), *(word for one in settings for word in ("--set", one)),
-                    HFT_DATA=str(SHARED / "korquad")).output
+    output = invoke(
+        "evaluate",
+        "korquad_qlora",
+        "--predictions",
+        str(path),
+        *(word for one in settings for word in ("--set", one)),
+        HFT_DATA=str(SHARED / "korquad"),
+    ).output
     assert "exact match" in output, output
     assert "100.0 [100.0, 100.0]" in output

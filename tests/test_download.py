@@ -23,9 +23,11 @@ def send(to, status, body, length=None):
 
 def cut(after, ranges=True):
     """A server that breaks off so many bytes into what is wanted."""
+
     def answer(to, start):
         start = start if ranges else 0
         send(to, 416 if start >= len(BODY) else 206 if start else 200, BODY[start:][:after], len(BODY[start:]))
+
     return answer
 
 
@@ -76,13 +78,35 @@ def refusal(address, target):
     return error.value.message
 
 
-@pytest.mark.parametrize(("how", "part", "ranges"), [
-    (RANGED, None, [None]), (RANGED, b"", [None]), (UNRANGED, None, [None]),
-    (RANGED, BODY[:1], ["bytes=1-"]), (RANGED, BODY[:1_500_000], ["bytes=1500000-"]), (RANGED, BODY[:-1], ["bytes=1999999-"]),
-    (RANGED, BODY, ["bytes=2000000-"]),  # complete, but killed before it was put in place: 416
-    (RANGED, b"another version", ["bytes=15-", None]), (RANGED, b"?" * 3_000_000, ["bytes=3000000-", None]),
-    (UNRANGED, BODY[:1_500_000], ["bytes=1500000-"]), (UNRANGED, b"another version", ["bytes=15-"]),
-], ids=["nothing", "empty", "unranged", "byte", "most", "but-one", "all", "other", "longer", "unranged-part", "unranged-other"])
+@pytest.mark.parametrize(
+    ("how", "part", "ranges"),
+    [
+        (RANGED, None, [None]),
+        (RANGED, b"", [None]),
+        (UNRANGED, None, [None]),
+        (RANGED, BODY[:1], ["bytes=1-"]),
+        (RANGED, BODY[:1_500_000], ["bytes=1500000-"]),
+        (RANGED, BODY[:-1], ["bytes=1999999-"]),
+        (RANGED, BODY, ["bytes=2000000-"]),  # complete, but killed before it was put in place: 416
+        (RANGED, b"another version", ["bytes=15-", None]),
+        (RANGED, b"?" * 3_000_000, ["bytes=3000000-", None]),
+        (UNRANGED, BODY[:1_500_000], ["bytes=1500000-"]),
+        (UNRANGED, b"another version", ["bytes=15-"]),
+    ],
+    ids=[
+        "nothing",
+        "empty",
+        "unranged",
+        "byte",
+        "most",
+        "but-one",
+        "all",
+        "other",
+        "longer",
+        "unranged-part",
+        "unranged-other",
+    ],
+)
 def test_the_whole_file_arrives_whatever_was_left_before(serve, target, how, part, ranges):
     address, seen = serve(how)
     if part is not None:
@@ -91,28 +115,53 @@ def test_the_whole_file_arrives_whatever_was_left_before(serve, target, how, par
     assert (lying(target), seen) == ({"rows.json": BODY}, ranges)
 
 
-@pytest.mark.parametrize(("after", "stops"), [
-    (700_000, {700_000: "1 MB", 1_400_000: "1 MB"}), (1_000_000, {1_000_000: "1 MB"}), (1_999_999, {1_999_999: "2 MB"}),
-])
+@pytest.mark.parametrize(
+    ("after", "stops"),
+    [
+        (700_000, {700_000: "1 MB", 1_400_000: "1 MB"}),
+        (1_000_000, {1_000_000: "1 MB"}),
+        (1_999_999, {1_999_999: "2 MB"}),
+    ],
+)
 def test_a_cut_fetch_keeps_its_part_and_goes_on_there(serve, target, after, stops):
     address, seen = serve(cut(after))
     target.write_bytes(b"older")  # stays until the new one is whole
     for kept, said in stops.items():
         assert refusal(address, target) == (
             f"could not fetch {address}: the connection broke after {kept} of 2000000 bytes "
-            f"({said} are kept: the next try goes on there)\n  Fix: try again, or put the file there by hand: {target}")
+            f"({said} are kept: the next try goes on there)\n  Fix: try again, or put the file there by hand: {target}"
+        )
         assert lying(target) == {"rows.json": b"older", "rows.json.part": BODY[:kept]}
     download.file(address, target, SHA256)
     assert (lying(target), seen) == ({"rows.json": BODY}, [None, *(f"bytes={kept}-" for kept in stops)])
 
 
-@pytest.mark.parametrize(("status", "content", "before", "times", "problem", "fix"), [
-    (404, b"", {}, 1, MISSING, BY_HAND),
-    (404, b"", {"rows.json.part": BODY[:1_000_000]}, 1, MISSING + " (1 MB are kept: the next try goes on there)", BY_HAND),
-    (200, b"<html>Welcome to the hotel", {}, 2, "{} is not the file that hft knows (SHA-256 differs)",
-     "a proxy may have answered in its place: fetch it by hand and compare"),
-], ids=["missing", "missing with a part", "login page"])
-def test_what_is_not_the_file_is_refused_and_what_is_kept_stays(serve, target, status, content, before, times, problem, fix):
+@pytest.mark.parametrize(
+    ("status", "content", "before", "times", "problem", "fix"),
+    [
+        (404, b"", {}, 1, MISSING, BY_HAND),
+        (
+            404,
+            b"",
+            {"rows.json.part": BODY[:1_000_000]},
+            1,
+            MISSING + " (1 MB are kept: the next try goes on there)",
+            BY_HAND,
+        ),
+        (
+            200,
+            b"<html>Welcome to the hotel",
+            {},
+            2,
+            "{} is not the file that hft knows (SHA-256 differs)",
+            "a proxy may have answered in its place: fetch it by hand and compare",
+        ),
+    ],
+    ids=["missing", "missing with a part", "login page"],
+)
+def test_what_is_not_the_file_is_refused_and_what_is_kept_stays(
+    serve, target, status, content, before, times, problem, fix
+):
     for name, old in before.items():
         target.with_name(name).write_bytes(old)
     address, seen = serve(lambda to, start: send(to, status, content))
@@ -122,11 +171,15 @@ def test_what_is_not_the_file_is_refused_and_what_is_kept_stays(serve, target, s
 
 def test_a_server_that_is_not_there_is_named(target):
     address = "http://127.0.0.1:1/rows.json"  # nothing listens on port 1
-    assert refusal(address, target).startswith(f"could not fetch {address}: <urlopen error [Errno 111] Connection refused>\n")
+    assert refusal(address, target).startswith(
+        f"could not fetch {address}: <urlopen error [Errno 111] Connection refused>\n"
+    )
 
 
 DEFECTS = [
-    ("not HTTP", b"+OK POP3 server ready\r\n", "data"), ("no URL", None, "data"), ("a file for a folder", b"", "data/rows.json"),
+    ("not HTTP", b"+OK POP3 server ready\r\n", "data"),
+    ("no URL", None, "data"),
+    ("a file for a folder", b"", "data/rows.json"),
     ("cut in a chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\nhalf of it", "data"),
 ]
 

@@ -43,8 +43,15 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(old):
     assert list(old.parent.iterdir()) == [old]
 
 
-@pytest.mark.parametrize(("what", "error"), [("fsync", OSError(28, "No space left on device")), ("replace", PermissionError(1, "no")),
-                                             ("fsync", KeyboardInterrupt())], ids=["disk full", "not allowed", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("fsync", OSError(28, "No space left on device")),
+        ("replace", PermissionError(1, "no")),
+        ("fsync", KeyboardInterrupt()),
+    ],
+    ids=["disk full", "not allowed", "Ctrl-C"],
+)
 def test_a_write_that_fails_leaves_the_old_file(old, monkeypatch, what, error):
     def fail(*words):
         raise error
@@ -55,10 +62,16 @@ def test_a_write_that_fails_leaves_the_old_file(old, monkeypatch, what, error):
     assert old.read_text() == "old"
 
 
-@pytest.mark.parametrize(("write", "content"), [
-    (files.write, "half \ud83d a pair"), (files.write_json, {"a": object()}), (files.write_json, {"a": 1, 2: 3}),
-    (files.write_jsonl, [{"a": 1}, {"a": {1, 2}}]), (files.write_jsonl, (1 / zero for zero in [1, 0])),
-])
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [
+        (files.write, "half \ud83d a pair"),
+        (files.write_json, {"a": object()}),
+        (files.write_json, {"a": 1, 2: 3}),
+        (files.write_jsonl, [{"a": 1}, {"a": {1, 2}}]),
+        (files.write_jsonl, (1 / zero for zero in [1, 0])),
+    ],
+)
 def test_what_cannot_be_written_leaves_the_old_file(old, write, content):
     with pytest.raises((ValueError, TypeError, ZeroDivisionError)):
         write(old, content)
@@ -66,9 +79,13 @@ def test_what_cannot_be_written_leaves_the_old_file(old, write, content):
 
 
 def test_a_killed_writer_leaves_the_old_file(old):
-    killed = "import os, sys, pathlib; from hft import files; os.fsync = lambda file: os.kill(os.getpid(), 9); " \
-             "files.write(pathlib.Path(sys.argv[1]), 'new' * 100_000)"
-    assert subprocess.run([sys.executable, "-c", killed, old], cwd=Path(__file__).parents[1]).returncode == -signal.SIGKILL
+    killed = (
+        "import os, sys, pathlib; from hft import files; os.fsync = lambda file: os.kill(os.getpid(), 9); "
+        "files.write(pathlib.Path(sys.argv[1]), 'new' * 100_000)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", killed, old], cwd=Path(__file__).parents[1]).returncode == -signal.SIGKILL
+    )
     assert old.read_text() == "old"
     files.write(old, "new")
     assert old.read_text() == "new"
@@ -77,12 +94,19 @@ def test_a_killed_writer_leaves_the_old_file(old):
 def test_json_is_sorted_indented_and_in_its_own_letters(tmp_path):
     files.write_json(tmp_path / "a.json", {"나": [1, None], "가": {"b": 2.5, "a": "한"}})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == (
-        '{\n  "가": {\n    "a": "한",\n    "b": 2.5\n  },\n  "나": [\n    1,\n    null\n  ]\n}\n')
+        '{\n  "가": {\n    "a": "한",\n    "b": 2.5\n  },\n  "나": [\n    1,\n    null\n  ]\n}\n'
+    )
 
 
-@pytest.mark.parametrize(("rows", "text"), [
-    ([], ""), ([{"b": 1, "a": "한\n국"}, {}], '{"b": 1, "a": "한\\n국"}\n{}\n'), (({"n": n} for n in range(2)), '{"n": 0}\n{"n": 1}\n'),
-], ids=["none", "two", "a generator"])
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([], ""),
+        ([{"b": 1, "a": "한\n국"}, {}], '{"b": 1, "a": "한\\n국"}\n{}\n'),
+        (({"n": n} for n in range(2)), '{"n": 0}\n{"n": 1}\n'),
+    ],
+    ids=["none", "two", "a generator"],
+)
 def test_jsonl_is_one_object_a_line(tmp_path, rows, text):
     files.write_jsonl(tmp_path / "a.jsonl", rows)
     assert (tmp_path / "a.jsonl").read_text(encoding="utf-8") == text
@@ -108,7 +132,9 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
     assert list(files.sha256_folder(tmp_path).items()) == [("a/.hidden", EMPTY), ("b", ABC)]
 
 
-@pytest.mark.parametrize(("free", "wanted", "enough"), [(10, 10, True), (11, 10, True), (9.99, 10, False), (0, 0, True)])
+@pytest.mark.parametrize(
+    ("free", "wanted", "enough"), [(10, 10, True), (11, 10, True), (9.99, 10, False), (0, 0, True)]
+)
 def test_too_small_a_disk_is_named_before_the_work(tmp_path, monkeypatch, free, wanted, enough):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: namedtuple("Usage", "free")(free * 2**30))
     if enough:
@@ -117,10 +143,13 @@ def test_too_small_a_disk_is_named_before_the_work(tmp_path, monkeypatch, free, 
         files.need_space(tmp_path, wanted, "exporting f16")
     assert error.value.message == (
         f"exporting f16 needs 10.0 GiB of disk under {tmp_path}, and 10.0 GiB are free\n"
-        "  Fix: free some space, or put the runs on another disk: RUNS=/path make ...  (hft: HFT_RUNS=/path)")
+        "  Fix: free some space, or put the runs on another disk: RUNS=/path make ...  (hft: HFT_RUNS=/path)"
+    )
 
 
-@pytest.mark.parametrize(("value", "folder"), [("/big/cache", Path("/big/cache")), ("", Path.home() / ".cache" / "hft")])
+@pytest.mark.parametrize(
+    ("value", "folder"), [("/big/cache", Path("/big/cache")), ("", Path.home() / ".cache" / "hft")]
+)
 def test_the_cache_is_where_the_environment_says(monkeypatch, value, folder):
     monkeypatch.setenv("HFT_CACHE", value)
     assert files.cache() == folder

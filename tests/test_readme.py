@@ -12,7 +12,9 @@ from hft.cli import cli
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
-COMMANDS = [re.sub(r"^(PET_\w+=\S+ )+", "", command) for command in COMMANDS]  # torchrun's variables come before the command
+COMMANDS = [
+    re.sub(r"^(PET_\w+=\S+ )+", "", command) for command in COMMANDS
+]  # torchrun's variables come before the command
 MAKE = sorted({command for command in COMMANDS if command.startswith("make")})
 
 
@@ -30,7 +32,11 @@ def test_a_make_command_is_one_known_hft_command(command):
     words = [word.replace("RECIPE=mine", "RECIPE=quickstart") for word in shlex.split(command)]
     printed = subprocess.run([*words, "-n", "ENGINE=local"], cwd=ROOT, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
-    runs = [line for line in printed.stdout.splitlines() if re.search(r"\.venv/bin/|tools/docker\.py", line) and "install.py" not in line]
+    runs = [
+        line
+        for line in printed.stdout.splitlines()
+        if re.search(r"\.venv/bin/|tools/docker\.py", line) and "install.py" not in line
+    ]
     assert len(runs) == 1, printed.stdout
     if ".venv/bin/hft" in runs[0]:
         name, *options = shlex.split(runs[0].replace("$PROMPT", "x").replace("$CONTEXT", "x"))[1:]
@@ -54,7 +60,20 @@ def test_every_make_target_has_help():
     targets = set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.M)) - {"recipe-given", "engine"}
     helped = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M))
     assert targets == helped
-    assert {"train", "evaluate", "gguf", "export", "generate", "check", "show", "list", "test", "lint", "lock", "clean"} <= targets
+    assert {
+        "train",
+        "evaluate",
+        "gguf",
+        "export",
+        "generate",
+        "check",
+        "show",
+        "list",
+        "test",
+        "lint",
+        "lock",
+        "clean",
+    } <= targets
 
 
 def test_no_placeholder_is_left():

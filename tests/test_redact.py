@@ -11,13 +11,36 @@ from hft import redact, terminal
 
 QUICK = settings(deadline=None, database=None, max_examples=60)
 LETTERS = "aB3" * 6  # 18 letters and digits
-SECRET_NAMES = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "my_api_key", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD",
-                "GOOGLE_APPLICATION_CREDENTIALS", "Token"]
-SHAPES = [f"hf_{LETTERS}", f"sk-{LETTERS}", f"sk-proj-{LETTERS}_-{LETTERS}", f"sk-ant-api03-{LETTERS}",
-          *(f"gh{kind}_{LETTERS}" for kind in "pousr")]
-HARMLESS = ["", "서울", "hf_token", "hf_short123", "sk-learn", "task-specific-learning-rates", "loss 1.2345, 5,000 tokens/s",
-            "HuggingFaceTB/SmolLM2-135M-Instruct@7e27bd9f95328f0f3b08261d1252705110c806f8", "a" * 64, "ghp_",
-            "shelf_life_of_everything_here"]
+SECRET_NAMES = [
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "WANDB_API_KEY",
+    "my_api_key",
+    "AWS_SECRET_ACCESS_KEY",
+    "DB_PASSWORD",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "Token",
+]
+SHAPES = [
+    f"hf_{LETTERS}",
+    f"sk-{LETTERS}",
+    f"sk-proj-{LETTERS}_-{LETTERS}",
+    f"sk-ant-api03-{LETTERS}",
+    *(f"gh{kind}_{LETTERS}" for kind in "pousr"),
+]
+HARMLESS = [
+    "",
+    "서울",
+    "hf_token",
+    "hf_short123",
+    "sk-learn",
+    "task-specific-learning-rates",
+    "loss 1.2345, 5,000 tokens/s",
+    "HuggingFaceTB/SmolLM2-135M-Instruct@7e27bd9f95328f0f3b08261d1252705110c806f8",
+    "a" * 64,
+    "ghp_",
+    "shelf_life_of_everything_here",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +53,10 @@ def clean(monkeypatch):
 @pytest.mark.parametrize("name", SECRET_NAMES)
 def test_the_value_of_a_secret_variable_is_never_written(monkeypatch, name):
     monkeypatch.setenv(name, "correct horse")
-    assert redact.text("GET /?key=correct horse&again=correct horsecorrect horse") == "GET /?key=[secret]&again=[secret][secret]"
+    assert (
+        redact.text("GET /?key=correct horse&again=correct horsecorrect horse")
+        == "GET /?key=[secret]&again=[secret][secret]"
+    )
 
 
 @pytest.mark.parametrize("name", ["HFT_RUNS", "PATH", "HF_HOME", "CUDA_VISIBLE_DEVICES", "APIKEYS"])
@@ -39,7 +65,9 @@ def test_other_variables_are_written(monkeypatch, name):
     assert redact.text("in /mnt/disk/runs") == "in /mnt/disk/runs"
 
 
-@pytest.mark.parametrize(("value", "written"), [("12345678", "[secret]"), ("1234567", "1234567"), ("false", "false"), ("", "")])
+@pytest.mark.parametrize(
+    ("value", "written"), [("12345678", "[secret]"), ("1234567", "1234567"), ("false", "false"), ("", "")]
+)
 def test_a_switch_is_not_a_secret_and_eight_letters_are(monkeypatch, value, written):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", value)
     assert redact.text(f"<{value}>") == f"<{written}>"
@@ -97,13 +125,18 @@ def test_the_log_and_the_terminal_get_no_secret(tmp_path, monkeypatch, capsys):
         raise RuntimeError("401 for correct horse")
     assert capsys.readouterr().out == "loading with [secret]\n"
     lines = (tmp_path / "log.txt").read_text().splitlines()
-    assert [line.partition(" ")[2] for line in lines] == ["loading with [secret]", "ended by: RuntimeError('401 for [secret]')"]
+    assert [line.partition(" ")[2] for line in lines] == [
+        "loading with [secret]",
+        "ended by: RuntimeError('401 for [secret]')",
+    ]
 
 
 @pytest.mark.parametrize("value", ['pass"word"1', "back\\slash1", "two\nlines1"])
 def test_a_secret_is_not_written_as_json_either(monkeypatch, value):
     monkeypatch.setenv("DB_PASSWORD", value)
-    assert json.loads(redact.text(json.dumps({"address": f"db:{value}@host"}, ensure_ascii=False))) == {"address": "db:[secret]@host"}
+    assert json.loads(redact.text(json.dumps({"address": f"db:{value}@host"}, ensure_ascii=False))) == {
+        "address": "db:[secret]@host"
+    }
 
 
 def test_a_secret_with_white_space_around_it_is_found_without(monkeypatch):

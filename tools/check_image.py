@@ -15,7 +15,18 @@ from pathlib import Path
 
 PACKAGES = {  # the ten of the card; unsloth first, because it patches the others
     "cpu": ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "langid", "click"),
-    "cuda": ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "vllm", "xformers", "langid", "click"),
+    "cuda": (
+        "unsloth",
+        "trl",
+        "transformers",
+        "peft",
+        "datasets",
+        "bitsandbytes",
+        "vllm",
+        "xformers",
+        "langid",
+        "click",
+    ),
 }
 ARCHITECTURES = ((8, 9), (9, 0), (12, 0))  # RTX 4090, H100, RTX 5080
 
@@ -53,7 +64,9 @@ def kernels(folder, pattern):
     for library in sorted(site(folder).glob(pattern)):
         listed = subprocess.run([cuobjdump, "--list-elf", library], capture_output=True, text=True)
         held |= {(int(number[:-1]), int(number[-1])) for number in re.findall(r"\.sm_(\d+)[af]?\.", listed.stdout)}
-    missing = [f"{major}.{minor}" for major, minor in ARCHITECTURES if not any(a == major and b <= minor for a, b in held)]
+    missing = [
+        f"{major}.{minor}" for major, minor in ARCHITECTURES if not any(a == major and b <= minor for a, b in held)
+    ]
     if missing:
         raise ValueError(f"{folder} has no kernels for {', '.join(missing)}; only {sorted(held)}")
     return ", ".join(f"{major}.{minor}" for major, minor in sorted(held))
@@ -74,7 +87,9 @@ def with_a_driver(folder):
     source.write_text("".join(f"int {call}(void) {{ return 100; }}\n" for call in calls))  # 100: CUDA_ERROR_NO_DEVICE
     subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", library, source], check=True)
     places = ":".join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
-    return subprocess.call([sys.executable, __file__, "cuda"], env={**os.environ, "LD_LIBRARY_PATH": places, "HFT_STAND_IN": "1"})
+    return subprocess.call(
+        [sys.executable, __file__, "cuda"], env={**os.environ, "LD_LIBRARY_PATH": places, "HFT_STAND_IN": "1"}
+    )
 
 
 def site(package):

@@ -16,8 +16,12 @@ sys.path.insert(0, str(HERE))
 from hft.runs import image  # noqa: E402  hft is not installed for the machine\'s own Python
 
 WORLDS = ("cpu", "cuda")
-FOLDERS = (("RUNS", "HFT_RUNS", HERE / "runs"), ("DATA", "HFT_DATA", HERE / "data"), ("RECIPES", None, HERE / "recipes"),
-           ("CACHE", None, "~/.cache/hft-image"))  # variable, its name outside Docker, default
+FOLDERS = (
+    ("RUNS", "HFT_RUNS", HERE / "runs"),
+    ("DATA", "HFT_DATA", HERE / "data"),
+    ("RECIPES", None, HERE / "recipes"),
+    ("CACHE", None, "~/.cache/hft-image"),
+)  # variable, its name outside Docker, default
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -29,24 +33,40 @@ def name(world: str) -> str:
 def build(target: str, options: list) -> int:
     """Build a target of the Dockerfile; an image gets labels that say what is in it. `options` go to docker build."""
     if not answers(["docker", "buildx", "version"]):
-        print("Error: docker has no buildx here\n  Fix: install Docker with the plugins buildx and compose "
-              "(Ubuntu: apt-get install docker.io docker-buildx docker-compose-v2)", file=sys.stderr)
+        print(
+            "Error: docker has no buildx here\n  Fix: install Docker with the plugins buildx and compose "
+            "(Ubuntu: apt-get install docker.io docker-buildx docker-compose-v2)",
+            file=sys.stderr,
+        )
         return 1
     command = ["docker", "buildx", "build", "--target", target, *options]
     if target in WORLDS:
         said = labels(target)
-        command += ["--load", "--tag", name(target), "--build-arg", f"REVISION={said['org.opencontainers.image.revision']}"]
+        command += [
+            "--load",
+            "--tag",
+            name(target),
+            "--build-arg",
+            f"REVISION={said['org.opencontainers.image.revision']}",
+        ]
         command += [word for label in said for word in ("--label", f"{label}={said[label]}")]
     if os.environ.get("BASE_IMAGE"):
         command += ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"]
     if os.environ.get("LLAMA_CPP"):  # a finished build, such as ~/.cache/hft/llama.cpp-*
         command += ["--build-context", f"llama={os.environ['LLAMA_CPP']}"]
-    for folder in (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()[:1]:
+    for folder in (
+        (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()[:1]
+    ):
         command += ["--build-context", f"wheels={folder}"]
     if os.environ.get("TORCH_INDEX"):
         command += ["--build-arg", f"TORCH_INDEX={os.environ['TORCH_INDEX']}"]
-    if bundle := next((path for path in (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES) if path and Path(path).is_file()), None):
-        command += ["--secret", f"id=ca,src={bundle}"]  # for networks whose proxy signs TLS anew; it stays out of the layers
+    if bundle := next(
+        (path for path in (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES) if path and Path(path).is_file()), None
+    ):
+        command += [
+            "--secret",
+            f"id=ca,src={bundle}",
+        ]  # for networks whose proxy signs TLS anew; it stays out of the layers
     return subprocess.call([*command, str(HERE)])
 
 
@@ -62,7 +82,9 @@ def labels(world: str) -> dict:
     """What the image says of itself: revision, lock, torch, CUDA, llama.cpp, and the digest of hft's own code."""
     lock = (HERE / "requirements" / f"{world}.lock").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.M))
-    commit = re.search(r'^COMMIT = "(\w+)"', (HERE / "hft" / "export" / "llamacpp.py").read_text(encoding="utf-8"), re.M)
+    commit = re.search(
+        r'^COMMIT = "(\w+)"', (HERE / "hft" / "export" / "llamacpp.py").read_text(encoding="utf-8"), re.M
+    )
     return {
         "org.opencontainers.image.title": "hft",
         "org.opencontainers.image.licenses": "Apache-2.0",
@@ -81,8 +103,11 @@ def revision() -> str:
     commit = subprocess.run([*git, "rev-parse", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if commit.returncode:
         return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain", "--", "hft", "recipes", "requirements", "tools", "Dockerfile"],
-                             stdout=subprocess.PIPE, text=True).stdout
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--", "hft", "recipes", "requirements", "tools", "Dockerfile"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
     return commit.stdout.strip() + ("-changed" if changed else "")
 
 
@@ -100,9 +125,20 @@ def run(service: str, world: str, arguments: list, options: tuple = ()) -> int:
             folder.mkdir(parents=True)
             os.chown(folder, *owner)
         environment[variable] = str(folder)
-    command = ["docker", "compose", "--project-directory", str(HERE), "--file", str(HERE / "docker-compose.yml"), "run", "--rm"]
+    command = [
+        "docker",
+        "compose",
+        "--project-directory",
+        str(HERE),
+        "--file",
+        str(HERE / "docker-compose.yml"),
+        "run",
+        "--rm",
+    ]
     command += [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
-    with tempfile.TemporaryDirectory() as private:  # the token goes through a file: a command line is everybody's to read
+    with (
+        tempfile.TemporaryDirectory() as private
+    ):  # the token goes through a file: a command line is everybody's to read
         os.chown(private, *owner)
         environment.update(token(Path(private), owner))
         environment.pop("HF_TOKEN", None)
@@ -120,7 +156,9 @@ def ready(world: str) -> str:
     """What stands in the way of running the image, with the remedy; empty when nothing does. Says when the code has changed since."""
     wanted = '{{index .Config.Labels "hft.code"}}'
     try:
-        found = subprocess.run(["docker", "image", "inspect", "--format", wanted, name(world)], capture_output=True, text=True)
+        found = subprocess.run(
+            ["docker", "image", "inspect", "--format", wanted, name(world)], capture_output=True, text=True
+        )
     except FileNotFoundError:
         return "Error: docker is not installed\n  Fix: install Docker with the compose plugin, or run without it: make ENGINE=local ..."
     if found.returncode and "No such" in found.stderr and not os.environ.get("IMAGE"):

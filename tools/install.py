@@ -52,22 +52,56 @@ def torch_source():
 def install(world):
     """Make .venv with everything: the lock, the tools for tests, and hft itself from this folder."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        stop(f"Python {sys.version.split()[0]} is not supported", "name one of 3.11 to 3.13: make PYTHON=python3.11 ...")
+        stop(
+            f"Python {sys.version.split()[0]} is not supported", "name one of 3.11 to 3.13: make PYTHON=python3.11 ..."
+        )
     if world == "cpu" and sys.version_info[:2] != (3, 11):
-        stop("the CPU lock knows torch's hash for Python 3.11 only",
-             "name it: make PYTHON=python3.11 ...  (or add the hashes of your Python with: make lock)")
+        stop(
+            "the CPU lock knows torch's hash for Python 3.11 only",
+            "name it: make PYTHON=python3.11 ...  (or add the hashes of your Python with: make lock)",
+        )
     python = str(VENV / "bin" / "python")
     shutil.rmtree(VENV, ignore_errors=True)
     made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
     if made.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
-        stop(f"Python could not make a virtual environment: {(made.stdout + made.stderr).strip().splitlines()[0]}",
-             "on Debian or Ubuntu: apt-get install python3-venv")
-    step("uv", [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes", "-r", str(LOCKS / "uv.txt")])
+        stop(
+            f"Python could not make a virtual environment: {(made.stdout + made.stderr).strip().splitlines()[0]}",
+            "on Debian or Ubuntu: apt-get install python3-venv",
+        )
+    step(
+        "uv",
+        [
+            python,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "-r",
+            str(LOCKS / "uv.txt"),
+        ],
+    )
     uv = str(VENV / "bin" / "uv")
     libraries(uv, python, world, LOCKS / "dev.lock")
-    step("hft itself", [uv, "pip", "install", "--python", python, "--no-deps", "--no-build-isolation", "--offline",
-                        "--config-settings", "editable_mode=compat", "-e", str(HERE)])
+    step(
+        "hft itself",
+        [
+            uv,
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--no-deps",
+            "--no-build-isolation",
+            "--offline",
+            "--config-settings",
+            "editable_mode=compat",
+            "-e",
+            str(HERE),
+        ],
+    )
 
 
 def install_image(world, folder):
@@ -83,11 +117,27 @@ def libraries(uv, python, world, *more_locks, options=()):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_torch:
             only_torch.write(torch_requirement(lock))
             only_torch.flush()
-            step("torch, CPU build (190 MB)", [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", *options,
-                                               *torch_source(), "-r", only_torch.name])
+            step(
+                "torch, CPU build (190 MB)",
+                [
+                    uv,
+                    "pip",
+                    "install",
+                    "--python",
+                    python,
+                    "--no-deps",
+                    "--require-hashes",
+                    *options,
+                    *torch_source(),
+                    "-r",
+                    only_torch.name,
+                ],
+            )
     size = "500 MB" if world == "cpu" else "9 GB"
-    step(f"everything in requirements/{world}.lock (about {size})",
-         [uv, "pip", "sync", "--python", python, "--require-hashes", *options, str(lock), *map(str, more_locks)])
+    step(
+        f"everything in requirements/{world}.lock (about {size})",
+        [uv, "pip", "sync", "--python", python, "--require-hashes", *options, str(lock), *map(str, more_locks)],
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,13 @@ def each(command: str, names: tuple[str, ...], options: list[str]) -> int:
         print(f"== {count} of {len(names)}: hft {command} {name}", flush=True)
         begin = time.monotonic()
         code = one([sys.executable, "-m", "hft", command, name, *options])
-        state = "done" if not code else "stopped" if code in (130, -signal.SIGTERM, -signal.SIGINT) else f"failed (exit {code})"
+        state = (
+            "done"
+            if not code
+            else "stopped"
+            if code in (130, -signal.SIGTERM, -signal.SIGINT)
+            else f"failed (exit {code})"
+        )
         parts.append(Part(name, state, time.monotonic() - begin))
     print(table(parts), flush=True)
     return code
@@ -58,5 +64,13 @@ def table(parts: list[Part]) -> str:
         newest = next(iter(reversed(runs.every(part.name))), None)
         began = newest and part.state != "not begun"
         facts = began and runs.passport(newest)
-        lines.append([part.name, part.state, f"{part.seconds:.0f}", tables.scores(facts) if facts else "-", str(newest) if began else "-"])
+        lines.append(
+            [
+                part.name,
+                part.state,
+                f"{part.seconds:.0f}",
+                tables.scores(facts) if facts else "-",
+                str(newest) if began else "-",
+            ]
+        )
     return columns(lines)

@@ -11,7 +11,11 @@ from hft.commands.options import endpoint_options, settings
 @click.argument("name")
 @settings
 @click.option("--rows", type=click.IntRange(min=0), default=2, show_default=True, help="Rows to preview.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the source's rows to this .csv or .jsonl instead.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the source's rows to this .csv or .jsonl instead.",
+)
 def prepare(name, overrides, rows, out):
     """Read and filter the data of recipe NAME: counts, overlap, and a preview with the trained part marked.
 
@@ -41,9 +45,14 @@ def codeio():
 @click.argument("name")
 @settings
 @endpoint_options
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on.")
-@click.option("--turns", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Take the turns from this .jsonl: {id, turn_1, turn_2}.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on."
+)
+@click.option(
+    "--turns",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the turns from this .jsonl: {id, turn_1, turn_2}.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first questions.")
 def codeio_answer(name, overrides, out, turns, limit, **told):
     """Answer the CodeI/O questions of recipe NAME, verify the answers by running the code, and let wrong ones be revised once.
@@ -55,13 +64,17 @@ def codeio_answer(name, overrides, out, turns, limit, **told):
 
     if not (told["address"] or turns):
         raise click.UsageError("--endpoint or --turns says where the answers come from")
-    codeio_answers.answer(check.load(name, overrides), out, codeio_answers.asker(**told) if told["address"] else None, turns, limit)
+    codeio_answers.answer(
+        check.load(name, overrides), out, codeio_answers.asker(**told) if told["address"] else None, turns, limit
+    )
 
 
 @codeio.command("unify")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @endpoint_options
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .jsonl; one that is there goes on."
+)
 def codeio_unify(paths, out, **told):
     """Rewrite plain Python files as functions with an input generator, and keep those that run.
 

@@ -11,8 +11,11 @@ from hft.commands.options import machine_choices, settings, several, some_recipe
 @click.argument("targets", metavar="NAME|RUN...", nargs=-1)
 @settings
 @machine_choices
-@click.option("--predictions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.",
+)
 def evaluate(targets, overrides, choices, predictions):
     """Ask finished runs the held-out questions again, or score a prediction file.
 
@@ -47,7 +50,9 @@ def evaluate(targets, overrides, choices, predictions):
 @click.argument("target", metavar="NAME|RUN")
 @click.option("--prompt", required=True, help="The question or instruction.")
 @click.option("--context", default="", help="The passage or input that belongs to it.")
-@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Tokens the answer may have. [default: the recipe's]")
+@click.option(
+    "--max-new-tokens", type=click.IntRange(min=1), help="Tokens the answer may have. [default: the recipe's]"
+)
 @machine_choices
 def generate(target, prompt, context, max_new_tokens, choices):
     """Answer a prompt with the base model and with the trained one, side by side.
@@ -57,7 +62,9 @@ def generate(target, prompt, context, max_new_tokens, choices):
     from hft.runs import folder as runs
 
     if not prompt.strip():
-        raise click.UsageError('--prompt is empty; for example: make generate RECIPE=quickstart PROMPT="Who opened the shop?"')
+        raise click.UsageError(
+            '--prompt is empty; for example: make generate RECIPE=quickstart PROMPT="Who opened the shop?"'
+        )
     folder = runs.find(target)
 
     from hft import finished as after
@@ -68,8 +75,11 @@ def generate(target, prompt, context, max_new_tokens, choices):
 @click.command("rewards")
 @click.argument("name")
 @settings
-@click.option("--completions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help='Score this .jsonl instead of the canned ones; each line {"completion": "...", "answer": "..."}.')
+@click.option(
+    "--completions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Score this .jsonl instead of the canned ones; each line {"completion": "...", "answer": "..."}.',
+)
 def try_rewards(name, overrides, completions):
     """Try the rewards of recipe NAME on canned completions: right, wrong, empty, endless, stuffed; loads no model.
 

@@ -8,9 +8,18 @@ from hft.commands.options import machine_choices, several, some_recipe
 
 @click.command()
 @click.argument("targets", metavar="NAME|RUN...", nargs=-1)
-@click.option("--format", "formats", multiple=True, required=True,
-              help="adapter, adapter_gguf (for llama.cpp's --lora), merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.")
-@click.option("--max-drop", type=click.FloatRange(0, 100), help="Points of exact match an export may lose. [default: the recipe's]")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    required=True,
+    help="adapter, adapter_gguf (for llama.cpp's --lora), merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    help="Points of exact match an export may lose. [default: the recipe's]",
+)
 @machine_choices
 def export(targets, formats, max_drop, choices):
     """Export finished runs, ask the export the held-out questions, and compare.
@@ -23,7 +32,9 @@ def export(targets, formats, max_drop, choices):
 
     for kind in formats:
         if kind not in schema.FORMATS:
-            raise errors.HftError(f"unknown format '{kind}'{suggest(kind, schema.FORMATS)}", f"choose of: {', '.join(schema.FORMATS)}")
+            raise errors.HftError(
+                f"unknown format '{kind}'{suggest(kind, schema.FORMATS)}", f"choose of: {', '.join(schema.FORMATS)}"
+            )
     some_recipe(targets, "export --format q4_k_m")
     if len(targets) > 1:
         several("export", targets, format=formats, max_drop=max_drop, **choices)
@@ -36,8 +47,14 @@ def export(targets, formats, max_drop, choices):
 
 @click.command()
 @click.argument("target", metavar="NAME|RUN")
-@click.option("--format", "formats", multiple=True, default=("adapter",), show_default=True,
-              help="What to upload, as made by hft export. Repeatable.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    default=("adapter",),
+    show_default=True,
+    help="What to upload, as made by hft export. Repeatable.",
+)
 @click.option("--to", metavar="OWNER/NAME", help="The repository. [default: your own, with the recipe's name]")
 @click.option("--public", is_flag=True, help="Let everyone see it. [default: private]")
 @click.option("--dry-run", is_flag=True, help="Show the files and the model card; send nothing.")
@@ -57,5 +74,7 @@ def push(target, formats, to, public, dry_run):
 
     for kind in formats:
         if kind not in schema.FORMATS:
-            raise errors.HftError(f"unknown format '{kind}'{suggest(kind, schema.FORMATS)}", f"choose of: {', '.join(schema.FORMATS)}")
+            raise errors.HftError(
+                f"unknown format '{kind}'{suggest(kind, schema.FORMATS)}", f"choose of: {', '.join(schema.FORMATS)}"
+            )
     push.push(runs.find(target), list(formats), to, public, dry_run)

@@ -38,7 +38,9 @@ def image(digest):
 @click.command()
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
-@click.option("--tolerance", type=click.FloatRange(min=0), help="How far apart the losses of a step may be. [default: 0.02]")
+@click.option(
+    "--tolerance", type=click.FloatRange(min=0), help="How far apart the losses of a step may be. [default: 0.02]"
+)
 def compare(one, other, tolerance):
     """Say whether runs A and B match: run folders, recipes (their newest runs) or passport files.
 
@@ -56,7 +58,12 @@ def compare(one, other, tolerance):
 
 @click.command()
 @click.argument("target", metavar="NAME|RUN")
-@click.option("--replay", type=click.IntRange(min=1), metavar="STEPS", help="Train the first steps again and compare their losses.")
+@click.option(
+    "--replay",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="Train the first steps again and compare their losses.",
+)
 @machine_choices
 def verify(target, replay, choices):
     """Check every file of a finished run against its passport, and whether its first steps come out again.

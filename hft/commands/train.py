@@ -11,10 +11,18 @@ from hft.commands.options import machine_choices, settings, several, some_recipe
 @click.argument("names", metavar="NAME...", nargs=-1)
 @settings
 @machine_choices
-@click.option("--resume/--anew", default=None, help="Go on with the newest unfinished run and leave a finished one as it is, "
-              "or train anew. [default: anew for one NAME, resume for several]")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many steps of the recipe's schedule: a smoke test.")
-@click.option("--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing.")
+@click.option(
+    "--resume/--anew",
+    default=None,
+    help="Go on with the newest unfinished run and leave a finished one as it is, "
+    "or train anew. [default: anew for one NAME, resume for several]",
+)
+@click.option(
+    "--max-steps", type=click.IntRange(min=1), help="Stop after so many steps of the recipe's schedule: a smoke test."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing."
+)
 def train(names, overrides, choices, resume, max_steps, dry_run):
     """Train recipe NAME: evaluate, train, evaluate again, export; everything goes to runs/NAME/.
 
@@ -33,7 +41,16 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
     checked = [check.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
     if len(names) > 1:
         resume = resume is not False
-        several("train", names, resume=resume, anew=not resume, set=overrides, max_steps=max_steps, dry_run=dry_run, **choices)
+        several(
+            "train",
+            names,
+            resume=resume,
+            anew=not resume,
+            set=overrides,
+            max_steps=max_steps,
+            dry_run=dry_run,
+            **choices,
+        )
     loaded = checked[0]
     where, finished = servers.here(), None
     leads = dry_run or not (where and where.rank)
@@ -54,7 +71,13 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
 
     try:
         if leads:
-            pipeline.train(loaded, {**choices, "servers": where and where.count}, resume=bool(resume), max_steps=max_steps, dry_run=dry_run)
+            pipeline.train(
+                loaded,
+                {**choices, "servers": where and where.count},
+                resume=bool(resume),
+                max_steps=max_steps,
+                dry_run=dry_run,
+            )
         else:
             launch.follow(loaded, where, finished)
     except KeyboardInterrupt:
@@ -66,8 +89,12 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
 @click.argument("name")
 @settings
 @click.option("--steps", type=click.IntRange(min=2), default=8, show_default=True, help="Steps of each training.")
-@click.option("--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="First steps that are not counted.")
-@click.option("--repeat", type=click.IntRange(min=1), default=2, show_default=True, help="How often each is trained, in turn.")
+@click.option(
+    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="First steps that are not counted."
+)
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=2, show_default=True, help="How often each is trained, in turn."
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this .json too.")
 def bench(name, overrides, steps, warmup, repeat, out):
     """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan, on the same rows.

@@ -29,7 +29,10 @@ def chat(address: str, model: str, messages: list[dict], temperature: float, max
     A key, where the server wants one, comes from OPENAI_API_KEY and reaches nothing but the request.
     """
     body = {"model": model, "messages": messages, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {os.environ[KEY]}"} if os.environ.get(KEY) else {})}
+    headers = {
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {os.environ[KEY]}"} if os.environ.get(KEY) else {}),
+    }
     request = urllib.request.Request(f"{address.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
     for attempt in range(1, TRIES + 1):
         try:
@@ -41,9 +44,14 @@ def chat(address: str, model: str, messages: list[dict], temperature: float, max
             if problem.code in (401, 403):
                 raise HftError(f"{address} refuses the request ({problem.code})", f"put its key into {KEY}") from None
             if problem.code != 429 and problem.code < 500:
-                raise HftError(f"{address} refuses the request ({said})", "check --endpoint (it ends in /v1) and --model") from None
+                raise HftError(
+                    f"{address} refuses the request ({said})", "check --endpoint (it ends in /v1) and --model"
+                ) from None
         except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError) as problem:
             said = f"{type(problem).__name__}: {problem}"
         if attempt < TRIES:
-            time.sleep(2 ** attempt)
-    raise HftError(f"{address} does not answer ({said}), asked {TRIES} times", "start the server, then type the same again: it goes on")
+            time.sleep(2**attempt)
+    raise HftError(
+        f"{address} does not answer ({said}), asked {TRIES} times",
+        "start the server, then type the same again: it goes on",
+    )

@@ -37,36 +37,53 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
     Turn 1 comes from `ask(messages)` or from the file `turns` ({id, turn_1, and turn_2 if there is one}). A record: `{id, prompt, turn_1,
     feedback_1, turn_2, feedback_2, status_1, status_2, response}`; `response` holds both turns and their feedback, as CodeI/O++ trains.
     """
-    questions = [question for number, part in enumerate(parts(loaded.recipe.data.train), 1) if part.source == "codeio"
-                 for question in asked(loaded, part, number)][:limit]
+    questions = [
+        question
+        for number, part in enumerate(parts(loaded.recipe.data.train), 1)
+        if part.source == "codeio"
+        for question in asked(loaded, part, number)
+    ][:limit]
     if not questions:
         raise HftError(f"recipe {loaded.name} has no `source: codeio`", "take one that has, such as codeio")
     given = {row["id"]: row for row in read_turns(turns)} if turns else {}
     done = {row["id"]: row for row in whole(out)}
-    waiting = [one for one in questions if one[0]["id"] not in done and (ask or "turn_1" in given.get(one[0]["id"], {}))]
+    waiting = [
+        one for one in questions if one[0]["id"] not in done and (ask or "turn_1" in given.get(one[0]["id"], {}))
+    ]
 
     def one(question: tuple) -> dict:
         row, prompt = question
         return record(row, prompt, given.get(row["id"], {}), ask)
 
     records = list(done.values())
-    with out.open("a", encoding="utf-8") as file, ThreadPoolExecutor(machine.cores()) as pool, \
-            terminal.bar("answering", len(waiting)) as shown:
+    with (
+        out.open("a", encoding="utf-8") as file,
+        ThreadPoolExecutor(machine.cores()) as pool,
+        terminal.bar("answering", len(waiting)) as shown,
+    ):
         for number, made in enumerate(pool.map(one, waiting), 1):
             file.write(json.dumps(made, ensure_ascii=False) + "\n")
             file.flush()
             records.append(made)
             shown.advance(number)
-    say("\n".join([f"{out}: {len(records)} answers", *(f"turn {turn}: " + describe(Counter(one[f"status_{turn}"] for one in records))
-                                                       for turn in (1, 2))]))
+    say(
+        "\n".join(
+            [
+                f"{out}: {len(records)} answers",
+                *(f"turn {turn}: " + describe(Counter(one[f"status_{turn}"] for one in records)) for turn in (1, 2)),
+            ]
+        )
+    )
 
 
 def read_turns(path: Path) -> list[dict]:
     """The rows of a --turns file. Raises HftError for one without id."""
     turns = list(jsonl.lines(path))
     if absent := [number for number, row in enumerate(turns, 1) if "id" not in row]:
-        raise HftError(f"{path} line {absent[0]}: no 'id'",
-                       'each line is {"id": ..., "turn_1": ...}; the ids: hft prepare NAME --out rows.jsonl')
+        raise HftError(
+            f"{path} line {absent[0]}: no 'id'",
+            'each line is {"id": ..., "turn_1": ...}; the ids: hft prepare NAME --out rows.jsonl',
+        )
     return turns
 
 
@@ -88,13 +105,28 @@ def record(row: dict, prompt, given: dict, ask: Callable | None) -> dict:
     if told.status == "correct":
         second = None
     elif second is None and ask:
-        second = ask([*messages, {"role": "assistant", "content": first}, {"role": "user", "content": f"{told.feedback} {AGAIN}"}])
+        second = ask(
+            [
+                *messages,
+                {"role": "assistant", "content": first},
+                {"role": "user", "content": f"{told.feedback} {AGAIN}"},
+            ]
+        )
     if second is not None:
         again = verdict.judge(row, second)
     turns = [first, told.feedback, *([second, again.feedback] if second is not None else [])]
-    return {"id": row["id"], "kind": row["kind"], "prompt": prompt, "turn_1": first, "feedback_1": told.feedback, "turn_2": second,
-            "feedback_2": again.feedback if second is not None else None, "status_1": told.status, "status_2": again.status,
-            "response": "\n\n".join(turns)}
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "prompt": prompt,
+        "turn_1": first,
+        "feedback_1": told.feedback,
+        "turn_2": second,
+        "feedback_2": again.feedback if second is not None else None,
+        "status_1": told.status,
+        "status_2": again.status,
+        "response": "\n\n".join(turns),
+    }
 
 
 def unify(paths: list[Path], out: Path, ask: Callable) -> None:
@@ -135,7 +167,9 @@ def plain(path: Path):
     if path.suffix == ".jsonl":
         for number, row in enumerate(jsonl.lines(path), 1):
             if "content" not in row:
-                raise HftError(f"{path} line {number}: no column 'content'; it has: {', '.join(row)}", "name .py files instead")
+                raise HftError(
+                    f"{path} line {number}: no column 'content'; it has: {', '.join(row)}", "name .py files instead"
+                )
             yield f"{row.get('repo_name', path.name)}{row.get('path', f':{number}')}", row["content"]
     else:
         yield str(path), path.read_text(encoding="utf-8", errors="replace")
@@ -147,7 +181,7 @@ def whole(out: Path) -> list[dict]:
         return []
     text = out.read_bytes()
     if not text.endswith(b"\n"):
-        files.write(out, text[:text.rfind(b"\n") + 1].decode())
+        files.write(out, text[: text.rfind(b"\n") + 1].decode())
     return list(jsonl.lines(out))
 
 

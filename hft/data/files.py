@@ -29,5 +29,7 @@ def find(file: str, beside: Path) -> Path:
     """The file beside the recipe, else in the data folder. Raises HftError that says where it looked."""
     if found := present(file, beside):
         return found
-    raise HftError(f"no data file {file} in {beside} or {folder()}",
-                   f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)")
+    raise HftError(
+        f"no data file {file} in {beside} or {folder()}",
+        f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)",
+    )

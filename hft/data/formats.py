@@ -10,9 +10,13 @@ Messages = list[dict[str, str]]
 THINK = ("<think>", "</think>")  # around the reasoning, as the R1 models write it
 
 # The form of the Alpaca instruction data, which the QLoRA tutorials use.
-ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
-          "Write a response that appropriately completes the request.")
-ALPACA_SHORT = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+ALPACA = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request."
+)
+ALPACA_SHORT = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+)
 
 
 def instruction(row: dict, told: str | None) -> tuple[str, str]:
@@ -33,10 +37,14 @@ def question(row: dict, told: str | None) -> tuple[str, str]:
 
 
 # The form in which the medical reasoning models of the lab are trained and asked: told who it is, it thinks before it answers.
-EXPERT = ("Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about the question "
-          "and reason step by step, so that the response is logical and accurate.")
-MEDICAL = ("You are a medical expert with advanced knowledge of clinical reasoning, diagnostics and treatment planning. "
-           "Answer the following medical question.")
+EXPERT = (
+    "Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about the question "
+    "and reason step by step, so that the response is logical and accurate."
+)
+MEDICAL = (
+    "You are a medical expert with advanced knowledge of clinical reasoning, diagnostics and treatment planning. "
+    "Answer the following medical question."
+)
 
 
 def reasoning(row: dict, told: str | None) -> tuple[str, str]:
@@ -68,8 +76,10 @@ def codeio(row: dict, told: str | None) -> tuple[str, str]:
     wanted = "an input that gives this output" if kind == "input" else "the output for this input"
     problem = "\n\n".join(part for part in (optional(row, "problem"), optional(row, "requirements")) if part)
     task = told or f"Find {wanted}, without running the code. Reason step by step and end with JSON:"
-    return (f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n### {given} of `{pick(row, 'name')}`:\n"
-            f"{pick(row, f'{given.lower()}_json')}\n\n### Task:\n{task} {{\"{kind}\": ...}}\n\n### Response:"), pick(row, "answer")
+    return (
+        f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n### {given} of `{pick(row, 'name')}`:\n"
+        f'{pick(row, f"{given.lower()}_json")}\n\n### Task:\n{task} {{"{kind}": ...}}\n\n### Response:'
+    ), pick(row, "answer")
 
 
 def chat(row: dict, told: str | None) -> tuple[Messages, str]:
@@ -85,13 +95,26 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     question = pick(row, "question", "Question", "instruction").strip()
     asked = "\n\n".join(part for part in (optional(row, "context", "input"), question) if part)
     thought, answer = optional(row, "reasoning", "Complex_CoT"), pick(row, "answer", "Response", "output")
-    return [*system, {"role": "user", "content": asked}], f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}" if thought else answer
+    return [
+        *system,
+        {"role": "user", "content": asked},
+    ], f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}" if thought else answer
 
 
 def asked(prompt: str, context: str) -> dict:
     """A row for one prompt in any format; a column that only a recipe's own format knows reads as the prompt."""
-    return defaultdict(lambda: prompt, question=prompt, instruction=prompt, context=context, input=context, answer="", output="",
-                       reasoning="", ko=prompt, en=prompt)
+    return defaultdict(
+        lambda: prompt,
+        question=prompt,
+        instruction=prompt,
+        context=context,
+        input=context,
+        answer="",
+        output="",
+        reasoning="",
+        ko=prompt,
+        en=prompt,
+    )
 
 
 FORMATS = {one.__name__: one for one in (instruction, question, reasoning, codeio, chat, ko_en, en_ko)}
@@ -105,8 +128,10 @@ def pick(row: dict, *names: str) -> str:
         if row.get(name) is not None:
             return str(row[name])
     null = [name for name in names if name in row]
-    raise KeyError(f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}"
-                   + (f" ({null[0]} is null)" if null else ""))
+    raise KeyError(
+        f"{' or '.join(repr(n) for n in names)}; the row has: {', '.join(str(k) for k in row if k is not None)}"
+        + (f" ({null[0]} is null)" if null else "")
+    )
 
 
 def optional(row: dict, *names: str) -> str:

@@ -21,15 +21,19 @@ class Overlap(NamedTuple):
         return bool(self.same_row or self.same_context or 2 * self.suspect > self.rows)
 
     def describe(self) -> str:
-        return (f"of {self.rows} held-out rows {self.same_row} are training rows, {self.same_context} have a trained context, "
-                f"{self.suspect} have {SUSPECT:.0%} or more of their {WORDS}-grams in training rows "
-                f"(mean {self.ngrams:.0%}); {self.same_question} repeat a question's wording")
+        return (
+            f"of {self.rows} held-out rows {self.same_row} are training rows, {self.same_context} have a trained context, "
+            f"{self.suspect} have {SUSPECT:.0%} or more of their {WORDS}-grams in training rows "
+            f"(mean {self.ngrams:.0%}); {self.same_question} repeat a question's wording"
+        )
 
 
 def texts(row: dict) -> tuple[str, str]:
     """(context, question) of a row, white space collapsed; what is absent is empty."""
     if row.get("messages"):
-        return "", " ".join(" ".join(str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system").split())
+        return "", " ".join(
+            " ".join(str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system").split()
+        )
     context = row.get("context") or row.get("input") or ""
     asked = row.get("question") or row.get("Question") or row.get("instruction") or ""
     return " ".join(str(context).split()), " ".join(str(asked).split())
@@ -38,7 +42,7 @@ def texts(row: dict) -> tuple[str, str]:
 def grams(text: str) -> set[int]:
     """Hashes of the text's word 8-grams; a shorter text has none: it is compared as a whole."""
     words = text.lower().split()
-    return {hash(tuple(words[i:i + WORDS])) for i in range(len(words) - WORDS + 1)}
+    return {hash(tuple(words[i : i + WORDS])) for i in range(len(words) - WORDS + 1)}
 
 
 def measure(train: list[dict], evaluate: list[dict]) -> Overlap:
@@ -57,4 +61,6 @@ def measure(train: list[dict], evaluate: list[dict]) -> Overlap:
         own = set() if row.get("compare_whole") else grams(context or asked)
         shares.append(len(own & known) / len(own) if own else 0.0)
         suspect += shares[-1] >= SUSPECT
-    return Overlap(len(evaluate), same_row, same_context, same_question, suspect, sum(shares) / len(shares) if shares else 0.0)
+    return Overlap(
+        len(evaluate), same_row, same_context, same_question, suspect, sum(shares) / len(shares) if shares else 0.0
+    )

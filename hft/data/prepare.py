@@ -44,12 +44,16 @@ def prepare(loaded: Loaded, given: Read, tokenizer=None) -> Prepared:
         if side in counts:
             counts[side]["kept"] = len(kept)
             if not kept:
-                raise HftError(f"no {side} row is left: {describe(counts[side])}",
-                               f"look at the filters (model.max_tokens = {limit}, first, sample): hft prepare {loaded.name}")
+                raise HftError(
+                    f"no {side} row is left: {describe(counts[side])}",
+                    f"look at the filters (model.max_tokens = {limit}, first, sample): hft prepare {loaded.name}",
+                )
     overlap = measure([compared(s) for s in train], [compared(s) for s in evaluate])
     if overlap.leaks and not wanted.memorise:
-        raise HftError(f"{loaded.name}: held-out rows are also trained on: {overlap.describe()}",
-                       "choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: data.memorise: true")
+        raise HftError(
+            f"{loaded.name}: held-out rows are also trained on: {overlap.describe()}",
+            "choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: data.memorise: true",
+        )
     return Prepared(train, evaluate, counts, overlap)
 
 
@@ -87,9 +91,13 @@ def split(samples: list[Sample], share: float, group: str | None, seed: int) -> 
 
     Groups are shuffled and held out until `share` of the rows is reached. Raises HftError when one side stays empty.
     """
+
     def group_of(one: Sample) -> str:
         if group and group not in one.row:
-            raise HftError(f"row {one.id} has no column '{group}' to split by; it has: {', '.join(one.row)}", "mend data.train.group")
+            raise HftError(
+                f"row {one.id} has no column '{group}' to split by; it has: {', '.join(one.row)}",
+                "mend data.train.group",
+            )
         return str(one.row[group]) if group else one.id
 
     if len(samples) < 2:
@@ -107,6 +115,8 @@ def split(samples: list[Sample], share: float, group: str | None, seed: int) -> 
             held.add(name)
             rows += sizes[name]
     if not held:
-        raise HftError(f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on",
-                       "choose another data.train.group")
+        raise HftError(
+            f"{len(groups)} group(s) of '{group}' cannot be split: nothing would be left to train on",
+            "choose another data.train.group",
+        )
     return [s for s in samples if group_of(s) not in held], [s for s in samples if group_of(s) in held]

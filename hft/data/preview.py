@@ -23,19 +23,27 @@ def preview(loaded: Loaded, count: int) -> str:
     libraries.quiet()
     tokenizer = models.tokenizer(models.resolve(recipe_file.origin(loaded)))
     prepared = prepare.prepare(loaded, given, tokenizer)
-    said = [f"{name}: {rows.describe(facts)}" for name, facts in prepared.counts.items() if name not in ("train", "evaluate")]
+    said = [
+        f"{name}: {rows.describe(facts)}"
+        for name, facts in prepared.counts.items()
+        if name not in ("train", "evaluate")
+    ]
     for side, samples in (("train", prepared.train), ("evaluate", prepared.evaluate)):
         if samples:
             lengths = sorted(len(s.tokens.prompt_ids) + len(s.tokens.completion_ids) for s in samples)
-            said.append(f"{side}: {rows.describe(prepared.counts[side])}; tokens a row: median {lengths[len(lengths) // 2]}, "
-                        f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})")
+            said.append(
+                f"{side}: {rows.describe(prepared.counts[side])}; tokens a row: median {lengths[len(lengths) // 2]}, "
+                f"longest {lengths[-1]} (at most {loaded.recipe.model.max_tokens})"
+            )
     if prepared.evaluate:
         said.append(f"overlap: {prepared.overlap.describe()}")
     marked = "the right answer" if loaded.recipe.method == "grpo" else "the part that is trained"
     for one in prepared.train[:count]:
         trained = tokenizer.decode(one.tokens.completion_ids)
-        said.append(f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
-                    f"{marked} stands between >>> and <<<\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<")
+        said.append(
+            f"--- row {one.id}, {len(one.tokens.prompt_ids)} + {len(one.tokens.completion_ids)} tokens; "
+            f"{marked} stands between >>> and <<<\n{tokenizer.decode(one.tokens.prompt_ids)}>>>{trained}<<<"
+        )
     return "\n".join(said)
 
 
@@ -49,7 +57,11 @@ def write(loaded: Loaded, target: Path) -> None:
         raise HftError(f"--out {target}: write .csv or .jsonl", "for example: --out pairs.csv")
     if not target.absolute().parent.is_dir():
         raise HftError(f"--out {target}: there is no folder {target.parent}", f"mkdir -p {target.parent}")
-    with files.draft(target) as draft, draft.open("w", encoding="utf-8", newline="") as out, terminal.bar("rows", 0) as shown:
+    with (
+        files.draft(target) as draft,
+        draft.open("w", encoding="utf-8", newline="") as out,
+        terminal.bar("rows", 0) as shown,
+    ):
         count = 0
 
         def counted():
@@ -77,6 +89,8 @@ def write_csv(lines: Iterator[dict], out) -> None:
             table = csv.DictWriter(out, list(row), lineterminator="\n")
             table.writeheader()
         if list(row) != table.fieldnames:
-            raise HftError(f"row {number} has the columns {', '.join(row)}, the first one {', '.join(table.fieldnames)}",
-                           "write --out rows.jsonl instead")
+            raise HftError(
+                f"row {number} has the columns {', '.join(row)}, the first one {', '.join(table.fieldnames)}",
+                "write --out rows.jsonl instead",
+            )
         table.writerow(row)

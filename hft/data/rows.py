@@ -50,8 +50,11 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         samples = read_source(loaded, part, side, name, counts, number - 1)
         drawn.append(sample(samples, part.sample, seed, counts[name]))
     if empty := [number for number, one in enumerate(drawn, 1) if not one]:
-        raise HftError(f"part {empty[0]} of the mixture ({sources.locate(source.parts[empty[0] - 1])}) has no row: "
-                       f"{describe(counts[f'{side} part {empty[0]}'])}", f"look at data.{side}.parts.{empty[0] - 1}, or leave it out")
+        raise HftError(
+            f"part {empty[0]} of the mixture ({sources.locate(source.parts[empty[0] - 1])}) has no row: "
+            f"{describe(counts[f'{side} part {empty[0]}'])}",
+            f"look at data.{side}.parts.{empty[0] - 1}, or leave it out",
+        )
     sizes = mixture.sizes([len(one) for one in drawn], source.weights)
     mixed = []
     for number, (samples, size) in enumerate(zip(drawn, sizes, strict=True), 1):
@@ -65,7 +68,9 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
 
 def unmade(problem: Exception) -> str:
     """Why a format made nothing of a row."""
-    return f"wants {problem.args[0]}" if isinstance(problem, KeyError) else f"fails: {type(problem).__name__}: {problem}"
+    return (
+        f"wants {problem.args[0]}" if isinstance(problem, KeyError) else f"fails: {type(problem).__name__}: {problem}"
+    )
 
 
 def remedy(problem: Exception, written: str, where: str) -> str:
@@ -91,11 +96,16 @@ def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part
         try:
             prompt, answer = form(row, told)
         except Exception as problem:  # the recipe's own function may raise anything
-            raise HftError(f"{sources.locate(source)}, row {number}: the format '{written}' " + unmade(problem),
-                           remedy(problem, written, f"data.{side}" + (f".parts.{part}" if part is not None else ""))) from None
+            raise HftError(
+                f"{sources.locate(source)}, row {number}: the format '{written}' " + unmade(problem),
+                remedy(problem, written, f"data.{side}" + (f".parts.{part}" if part is not None else "")),
+            ) from None
         if not isinstance(prompt, str | list) or not isinstance(answer, str):
-            raise HftError(f"{sources.locate(source)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
-                           f"{type(answer).__name__}", "a format returns (prompt, answer), two texts")
+            raise HftError(
+                f"{sources.locate(source)}, row {number}: the format '{written}' gave {type(prompt).__name__} and "
+                f"{type(answer).__name__}",
+                "a format returns (prompt, answer), two texts",
+            )
         if not prompt or not answer.strip():
             count["empty"] = count.get("empty", 0) - 1
             continue
@@ -115,8 +125,10 @@ def rename(row: dict, source, side: str, number: int) -> dict:
     """The columns that the recipe maps. Raises HftError with the row's own columns when one is missing."""
     for name in source.columns.values():
         if name not in row:
-            raise HftError(f"{sources.locate(source)}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
-                           f"mend data.{side}.columns in the recipe")
+            raise HftError(
+                f"{sources.locate(source)}, row {number}: no column '{name}'; it has: {', '.join(map(str, row))}",
+                f"mend data.{side}.columns in the recipe",
+            )
     return {wanted: row[name] for wanted, name in source.columns.items()}
 
 
@@ -128,5 +140,3 @@ def sample(samples: list[Sample], wanted: int | None, seed: int, count: dict | N
     chosen = sorted(sorted(ranks, key=ranks.get)[:wanted])
     count["not sampled"] = count.get("not sampled", 0) + wanted - len(samples)
     return [samples[i] for i in chosen]
-
-

@@ -26,7 +26,11 @@ class Tokens(NamedTuple):
 
 def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer, what: str) -> list[Tokens]:
     """Tokens of (prompt, answer) pairs, from the cache where it has them."""
-    place = folder() / f"{key(pairs, tokenizer)}.parquet" if len(pairs) > FEW and hasattr(tokenizer, "backend_tokenizer") else None
+    place = (
+        folder() / f"{key(pairs, tokenizer)}.parquet"
+        if len(pairs) > FEW and hasattr(tokenizer, "backend_tokenizer")
+        else None
+    )
     if place and (found := read(place)):
         return found
     made = []
@@ -73,7 +77,9 @@ def keep(place: Path, made: list[Tokens]) -> None:
     from pyarrow import parquet
 
     with files.draft(place) as draft:
-        parquet.write_table(pyarrow.table({name: [getattr(one, name) for one in made] for name in Tokens._fields}), draft)
+        parquet.write_table(
+            pyarrow.table({name: [getattr(one, name) for one in made] for name in Tokens._fields}), draft
+        )
     for old in sorted(place.parent.glob("*.parquet"), key=lambda path: path.stat().st_mtime)[:-MOST]:
         old.unlink(missing_ok=True)
 
@@ -91,21 +97,25 @@ def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
         prompt_ids = tokenizer(text)["input_ids"]
         both = tokenizer(text + completion)["input_ids"]
         # Tokens may join over the seam; then the two parts are tokenised apart, as generation will see them.
-        joined = both[:len(prompt_ids)] == prompt_ids
-        completion_ids = both[len(prompt_ids):] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
+        joined = both[: len(prompt_ids)] == prompt_ids
+        completion_ids = (
+            both[len(prompt_ids) :] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
+        )
         if completion_ids[-1:] != [tokenizer.eos_token_id]:
             completion_ids = [*completion_ids, tokenizer.eos_token_id]
         return Tokens(text, completion, prompt_ids, completion_ids)
     if not tokenizer.chat_template:
-        raise HftError("this model's tokenizer has no chat template",
-                       "write prompt.format: instruction or question, or use the Instruct model")
+        raise HftError(
+            "this model's tokenizer has no chat template",
+            "write prompt.format: instruction or question, or use the Instruct model",
+        )
     text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
     answer = answer.strip()
     if text.rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
         answer = answer.removeprefix(THINK[0]).lstrip()
     whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer}], tokenize=False)
     # Some templates take the reasoning out of earlier turns, or put something in front of the answer.
-    completion = whole[len(text):] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
+    completion = whole[len(text) :] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
     completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one
     ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, completion)]
     return Tokens(text, completion, *ids)

@@ -28,14 +28,16 @@ def ask(run: Path, opened, column: str, again: bool = False) -> None:
             continue
 
         def answer(what, ids, sampling=None):
-            return opened.backend.generate(opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling)
+            return opened.backend.generate(
+                opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling
+            )
 
         ids = [one.tokens.prompt_ids for one in samples]
         answers, drawn = answer(f"asking {name} (questions)", ids), []
         if told.reasoning and (times := told.reasoning.samples):
             how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
             flat = answer(f"drawing from {name} (answers)", [one for one in ids for _ in range(times)], how)
-            drawn = [flat[i:i + times] for i in range(0, len(flat), times)]
+            drawn = [flat[i : i + times] for i in range(0, len(flat), times)]
         scores.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
 
 
@@ -50,11 +52,15 @@ def bare(samples: list[Sample], loaded: Loaded, tokenizer) -> list[Sample]:
     usual = loaded.recipe.prompt.format
     forms = {written: formats.form(written, loaded.code) for written in {one.format or usual for one in samples}}
     asked = [forms[one.format or usual](one.row, None) for one in samples]
-    return [one._replace(prompt=prompt, tokens=tokens.encode(prompt, answer, tokenizer))
-            for one, (prompt, answer) in zip(samples, asked, strict=True)]
+    return [
+        one._replace(prompt=prompt, tokens=tokens.encode(prompt, answer, tokenizer))
+        for one, (prompt, answer) in zip(samples, asked, strict=True)
+    ]
 
 
-def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer, drawn: list[list[str]] = ()) -> list[dict]:
+def records(
+    loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer, drawn: list[list[str]] = ()
+) -> list[dict]:
     """One record a question: its answer with scores and rewards; for a reasoning recipe what it consists of, drawn answers too."""
     recipe = loaded.recipe
     kept = scores.scored(samples, answers, recipe.evaluate.by, grader.judged(loaded, samples, answers, tokenizer))
@@ -63,8 +69,10 @@ def records(loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer
 
         def measured(text, one):
             around = tags._replace(opened=one.tokens.prompt.rstrip().endswith(tags.start))
-            return {**reasoning.measured(text, one.answers, around, told.language, tuple(told.among)),
-                    "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"])}
+            return {
+                **reasoning.measured(text, one.answers, around, told.language, tuple(told.among)),
+                "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+            }
 
         for record, one in zip(kept, samples, strict=True):
             record["reasoning"] = measured(record["answer"], one)

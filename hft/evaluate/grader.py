@@ -12,7 +12,9 @@ from hft.recipe import beside as hooks
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Grpo, Recipe, Reward
 
-OWN = "it is called as  def right(completions, answer, **columns)  and returns a list with one number for each completion"
+OWN = (
+    "it is called as  def right(completions, answer, **columns)  and returns a list with one number for each completion"
+)
 
 
 def of(recipe: Recipe, beside: Path, tokenizer=None) -> list[Callable]:
@@ -37,8 +39,11 @@ def judge(told: Reward, beside: Path, around: Tags) -> Callable:
     def scores(prompts, completions, completion_ids=None, **columns):
         try:
             given = function(completions=completions, prompts=prompts, **{**columns, **bound})
-            wrong = None if isinstance(given, (list, tuple)) and len(given) == len(completions) and all(map(is_number, given)) else (
-                f"it gave {str(given)[:80]} for {len(completions)} completions")
+            wrong = (
+                None
+                if isinstance(given, (list, tuple)) and len(given) == len(completions) and all(map(is_number, given))
+                else (f"it gave {str(given)[:80]} for {len(completions)} completions")
+            )
         except Exception as problem:  # the recipe's own function may raise anything
             if ":" not in told.name:
                 raise
@@ -64,8 +69,10 @@ def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:
         elif one.name not in rewards.BUILT_IN:
             from hft.recipe.catalogue import suggest
 
-            said = (f"unknown reward '{one.name}'{suggest(one.name, rewards.BUILT_IN)}; known: {', '.join(rewards.BUILT_IN)}, "
-                    "or file.py:function beside the recipe")
+            said = (
+                f"unknown reward '{one.name}'{suggest(one.name, rewards.BUILT_IN)}; known: {', '.join(rewards.BUILT_IN)}, "
+                "or file.py:function beside the recipe"
+            )
         else:
             said = wrong_options(one)
         if said:
@@ -75,8 +82,11 @@ def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:
 
 def wrong_options(told: Reward) -> str | None:
     """What is wrong with the options of a built-in reward."""
-    known = {name: p for name, p in inspect.signature(rewards.BUILT_IN[told.name]).parameters.items()
-             if p.kind is p.KEYWORD_ONLY and name not in ("tags", "compat")}
+    known = {
+        name: p
+        for name, p in inspect.signature(rewards.BUILT_IN[told.name]).parameters.items()
+        if p.kind is p.KEYWORD_ONLY and name not in ("tags", "compat")
+    }
     if strange := sorted(set(told.options) - set(known)):
         return f"{told.name} has no option '{strange[0]}'; it has: {', '.join(known)}"
     if absent := [name for name, p in known.items() if p.default is p.empty and name not in told.options]:
@@ -92,15 +102,27 @@ def recorded(judges: list[Callable], path: Path, told: Grpo) -> list[Callable]:
         def scores(prompts, completions, trainer_state=None, **columns):
             given = function(prompts=prompts, completions=completions, trainer_state=trainer_state, **columns)
             if any(one is None or one != one or one in (float("inf"), float("-inf")) for one in given):
-                raise HftError(f"the reward {function.__name__} gave a score that is not a finite number: {given}",
-                               "mend it, then look at it with: hft rewards NAME")
+                raise HftError(
+                    f"the reward {function.__name__} gave a score that is not a finite number: {given}",
+                    "mend it, then look at it with: hft rewards NAME",
+                )
             seen[function.__name__] = given
             step = trainer_state.global_step if trainer_state else 0
             if last and step % told.keep_completions == 0:
                 with path.open("a", encoding="utf-8") as out:
                     for i in range(min(told.generations, len(completions))):
-                        out.write(json.dumps({"step": step, "prompt": prompts[i], "completion": rewards.text_of(completions[i]),
-                                              "rewards": {name: round(s[i], 4) for name, s in seen.items()}}, ensure_ascii=False) + "\n")
+                        out.write(
+                            json.dumps(
+                                {
+                                    "step": step,
+                                    "prompt": prompts[i],
+                                    "completion": rewards.text_of(completions[i]),
+                                    "rewards": {name: round(s[i], 4) for name, s in seen.items()},
+                                },
+                                ensure_ascii=False,
+                            )
+                            + "\n"
+                        )
             return given
 
         scores.__name__ = function.__name__
@@ -118,7 +140,14 @@ def judged(loaded: Loaded, samples: list, answers: list[str], tokenizer) -> list
     columns |= {"answer": [one.answers[0] for one in samples]}
     chat = isinstance(samples[0].prompt, list)
     completions = [[{"role": "assistant", "content": text}] if chat else text for text in answers]
-    each = {judge.__name__: judge(prompts=[one.prompt for one in samples], completions=completions, **columns)
-            for judge in of(loaded.recipe, loaded.code, tokenizer)}
-    return [(sum(one.weight * scores[i] for one, scores in zip(told, each.values(), strict=True)),
-             {name: scores[i] for name, scores in each.items()}) for i in range(len(samples))]
+    each = {
+        judge.__name__: judge(prompts=[one.prompt for one in samples], completions=completions, **columns)
+        for judge in of(loaded.recipe, loaded.code, tokenizer)
+    }
+    return [
+        (
+            sum(one.weight * scores[i] for one, scores in zip(told, each.values(), strict=True)),
+            {name: scores[i] for name, scores in each.items()},
+        )
+        for i in range(len(samples))
+    ]

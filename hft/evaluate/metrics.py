@@ -3,7 +3,9 @@
 import string
 from collections import Counter
 
-QUOTES = str.maketrans(dict.fromkeys("'\"《》<>〈〉()‘’", " "))  # “ ” 「 」 『 』 · are kept, as the official scorer does
+QUOTES = str.maketrans(
+    dict.fromkeys("'\"《》<>〈〉()‘’", " ")
+)  # “ ” 「 」 『 』 · are kept, as the official scorer does
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 RESAMPLES = 2000
 

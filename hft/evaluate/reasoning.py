@@ -8,7 +8,9 @@ from typing import NamedTuple
 from hft.recipe.schema import Recipe
 
 NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?\.?\d*"  # 1,234.5 is one number; a lone dot or sign is none
-MATHS = re.compile(r"\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[A-Za-z]+|[\d=+*/^<>|{}\[\]()_.,:;%#-]+", re.DOTALL)
+MATHS = re.compile(
+    r"\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[A-Za-z]+|[\d=+*/^<>|{}\[\]()_.,:;%#-]+", re.DOTALL
+)
 EOS_TEXT = re.compile(r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</s>")  # end tokens that a tokenizer writes as text
 
 
@@ -34,7 +36,9 @@ def tags(recipe: Recipe, tokenizer=None) -> Tags:
         end = next((token for token in thinking if "/" in token), Tags().end)
     prompt = ""
     if tokenizer is not None and tokenizer.chat_template:
-        prompt = tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True)
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True
+        )
     return Tags(start, end, opened=prompt.rstrip().endswith(start))
 
 
@@ -50,7 +54,9 @@ def parts(text: str | None, tags: Tags) -> tuple[str, str] | None:
     return (reasoning.strip(), answer) if reasoning.strip() and answer else None
 
 
-def measured(text: str, truths: list[str], tags: Tags, language: str | None, among: tuple[str, ...]) -> dict[str, float]:
+def measured(
+    text: str, truths: list[str], tags: Tags, language: str | None, among: tuple[str, ...]
+) -> dict[str, float]:
     """`{right, format, language}` of one answer, each 0 or 1; `language` only where one is wanted.
 
     right: what stands behind the last end tag (the whole text where there is none) is the truth or says its number. format: one pair
@@ -76,7 +82,11 @@ def language_of(reasoning: str, among: tuple[str, ...], letters: int = 20) -> st
 def the_number(text: str) -> float | None:
     """The finite number that a text says: what its last \\boxed{} holds, else the one number in it; None for none or several."""
     boxed = re.findall(r"\\boxed\{([^{}]*)\}", text)
-    found = {number for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-")) if (number := read(word)) is not None}
+    found = {
+        number
+        for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-"))
+        if (number := read(word)) is not None
+    }
     return found.pop() if len(found) == 1 else None
 
 

@@ -34,8 +34,9 @@ def format_exact(completions, *, tags: Tags, compat: str | None = None, score: f
     return [score if parts(text, tags) else 0.0 for text in texts]
 
 
-def format_approximate(completions, *, tags: Tags, compat: str | None = None, right: float = 0.5, wrong: float = -1.0,
-                       **columns) -> list[float]:
+def format_approximate(
+    completions, *, tags: Tags, compat: str | None = None, right: float = 0.5, wrong: float = -1.0, **columns
+) -> list[float]:
     """`right` or `wrong` for each of the two tags; in [2 wrong, 2 right].
 
     right: the start tag once (not at all where the template opens it), the end tag once and behind it. seed: each once, anywhere.
@@ -47,14 +48,29 @@ def format_approximate(completions, *, tags: Tags, compat: str | None = None, ri
         if compat == "seed":
             scores.append((right if starts == 1 else wrong) + (right if ends == 1 else wrong))
             continue
-        begun = starts == (0 if tags.opened else 1) or (tags.opened and text.lstrip().startswith(tags.start) and starts == 1)
+        begun = starts == (0 if tags.opened else 1) or (
+            tags.opened and text.lstrip().startswith(tags.start) and starts == 1
+        )
         behind = ends == 1 and text.find(tags.start) < text.find(tags.end)
         scores.append((right if begun else wrong) + (right if behind else wrong))
     return scores
 
 
-def answer(completions, answer, *, tags: Tags, compat: str | None = None, exact: float = 5.0, stripped: float = 3.5, near: float = 2.0,
-           close: float = 1.5, far: float = -2.5, unreadable: float = -4.5, missing: float | None = None, **columns) -> list[float]:
+def answer(
+    completions,
+    answer,
+    *,
+    tags: Tags,
+    compat: str | None = None,
+    exact: float = 5.0,
+    stripped: float = 3.5,
+    near: float = 2.0,
+    close: float = 1.5,
+    far: float = -2.5,
+    unreadable: float = -4.5,
+    missing: float | None = None,
+    **columns,
+) -> list[float]:
     """The answer behind the reasoning against the truth; in [unreadable, exact].
 
     `exact` for the same text or number, `near` and `close` within 10 % and 20 % of it, `far` for another number, `unreadable` for
@@ -66,7 +82,9 @@ def answer(completions, answer, *, tags: Tags, compat: str | None = None, exact:
         if compat == "seed":
             found = re.search(f"{re.escape(tags.end)}(.*)", text or "", re.DOTALL)
             missed = -2.0 if missing is None else missing
-            scores.append(missed if found is None else seed_answer(found[1], truth, exact, stripped, near, close, far, unreadable))
+            scores.append(
+                missed if found is None else seed_answer(found[1], truth, exact, stripped, near, close, far, unreadable)
+            )
             continue
         found = parts(text, tags)
         if found is None:
@@ -96,8 +114,17 @@ def seed_answer(guess, truth, exact, stripped, near, close, far, unreadable) -> 
     return near if 0.9 <= ratio <= 1.1 else close if 0.8 <= ratio <= 1.2 else far
 
 
-def number(completions, answer, *, tags: Tags, compat: str | None = None, right: float = 3.5, wrong: float = -1.5, missing: float = -2.5,
-           **columns) -> list[float]:
+def number(
+    completions,
+    answer,
+    *,
+    tags: Tags,
+    compat: str | None = None,
+    right: float = 3.5,
+    wrong: float = -1.5,
+    missing: float = -2.5,
+    **columns,
+) -> list[float]:
     """The number in the answer against the true one; in [missing, right].
 
     `missing`: no answer behind the reasoning, or no single number in it. seed: the first number anywhere, so that it may stand in the
@@ -108,7 +135,13 @@ def number(completions, answer, *, tags: Tags, compat: str | None = None, right:
         if compat == "seed":
             found = FIRST_NUMBER.search(text or "")
             try:
-                scores.append(missing if found is None else right if float(found[1].replace(",", "")) == float(truth.strip()) else wrong)
+                scores.append(
+                    missing
+                    if found is None
+                    else right
+                    if float(found[1].replace(",", "")) == float(truth.strip())
+                    else wrong
+                )
             except ValueError:
                 scores.append(0.0)
             continue
@@ -118,8 +151,19 @@ def number(completions, answer, *, tags: Tags, compat: str | None = None, right:
     return scores
 
 
-def language(completions, *, tags: Tags, wanted: str, compat: str | None = None, among: tuple[str, ...] = ("en", "zh"), right: float = 5.0,
-             other: float = -3.0, unknown: float = -5.0, letters: int = 20, **columns) -> list[float]:
+def language(
+    completions,
+    *,
+    tags: Tags,
+    wanted: str,
+    compat: str | None = None,
+    among: tuple[str, ...] = ("en", "zh"),
+    right: float = 5.0,
+    other: float = -3.0,
+    unknown: float = -5.0,
+    letters: int = 20,
+    **columns,
+) -> list[float]:
     """`right` when the reasoning is in the `wanted` language, `other` for one of `among`; in [unknown, right].
 
     `unknown`: no reasoning, or fewer than `letters` letters in it besides mathematics. The reasoning alone is looked at, and langid
@@ -136,8 +180,21 @@ def language(completions, *, tags: Tags, wanted: str, compat: str | None = None,
     return scores
 
 
-def codeio(completions, kind, code, name, input_json, output_json, *, tags: Tags, compat: str | None = None, right: float = 1.0,
-           wrong: float = 0.0, unreadable: float = -0.5, **columns) -> list[float]:
+def codeio(
+    completions,
+    kind,
+    code,
+    name,
+    input_json,
+    output_json,
+    *,
+    tags: Tags,
+    compat: str | None = None,
+    right: float = 1.0,
+    wrong: float = 0.0,
+    unreadable: float = -0.5,
+    **columns,
+) -> list[float]:
     """A prediction for rows of `source: codeio`, verified by comparison or by running the code in the sandbox; one of its three scores.
 
     `unreadable`: no JSON object with the wanted key; with reasoning tags in the completion it must stand behind them.
@@ -150,4 +207,6 @@ def codeio(completions, kind, code, name, input_json, output_json, *, tags: Tags
     return [{"correct": right, "unreadable": unreadable}.get(one.status, wrong) for one in verdicts]
 
 
-BUILT_IN: dict[str, Callable] = {one.__name__: one for one in (format_exact, format_approximate, answer, number, language, codeio)}
+BUILT_IN: dict[str, Callable] = {
+    one.__name__: one for one in (format_exact, format_approximate, answer, number, language, codeio)
+}

@@ -12,9 +12,11 @@ from hft.recipe.file import Loaded
 from hft.recipe.sources import parts
 from hft.terminal import columns
 
-REASONING = {"id": "Pertama kita hitung jumlah semua bilangan itu lalu kita bagi hasilnya dengan dua",
-             "en": "First we add all of the numbers together and then we divide the result by two",
-             "ko": "먼저 모든 수를 더한 다음 그 결과를 둘로 나누면 우리가 찾는 답을 얻을 수 있습니다"}
+REASONING = {
+    "id": "Pertama kita hitung jumlah semua bilangan itu lalu kita bagi hasilnya dengan dua",
+    "en": "First we add all of the numbers together and then we divide the result by two",
+    "ko": "먼저 모든 수를 더한 다음 그 결과를 둘로 나누면 우리가 찾는 답을 얻을 수 있습니다",
+}
 REPEATS = 20  # calls that the time of one is the mean of
 
 
@@ -57,14 +59,19 @@ def table(loaded: Loaded, completions: Path | None) -> str:
         raise HftError(f"recipe {loaded.name} has no rewards", "choose one with method: grpo, such as grpo_quickstart")
     functions, tags = grader.of(loaded.recipe, loaded.code), reasoning.tags(loaded.recipe)
     known = samples(loaded)
-    trials = from_file(completions) if completions else canned(*answers(loaded, known), tags, "What is 17 + 17? Explain.")
+    trials = (
+        from_file(completions) if completions else canned(*answers(loaded, known), tags, "What is 17 + 17? Explain.")
+    )
     weights = [one.weight for one in loaded.recipe.rewards]
     chats = [[{"role": "assistant", "content": one.text}] for one in trials]
     scores, micros = [], []
     for judge in functions:
+
         def ask(judge=judge):
             columns = {name: [value] * len(trials) for name, value in (known[0].row if known else {}).items()}
-            return judge(prompts=["?"] * len(trials), completions=chats, **{**columns, "answer": [one.truth for one in trials]})
+            return judge(
+                prompts=["?"] * len(trials), completions=chats, **{**columns, "answer": [one.truth for one in trials]}
+            )
 
         scores.append(ask())
         begin = time.perf_counter()
@@ -103,10 +110,14 @@ def from_file(path: Path) -> list[Trial]:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         if not rows:
             raise ValueError("no line in it")
-        return [Trial(str(row.get("what", f"line {number}")), row["completion"], str(row.get("answer", "")), False)
-                for number, row in enumerate(rows, 1)]
+        return [
+            Trial(str(row.get("what", f"line {number}")), row["completion"], str(row.get("answer", "")), False)
+            for number, row in enumerate(rows, 1)
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise HftError(f"{path}: {type(problem).__name__}: {problem}", 'each line is {"completion": "...", "answer": "..."}') from None
+        raise HftError(
+            f"{path}: {type(problem).__name__}: {problem}", 'each line is {"completion": "...", "answer": "..."}'
+        ) from None
 
 
 def warnings(trials: list[Trial], totals: list[float], names: list[str], scores: list[list[float]]) -> list[str]:

@@ -21,8 +21,20 @@ from hft.runs import folder as runs
 from hft.runs import passport
 from hft.terminal import say
 
-BITS = {"f16": 16, "bf16": 16, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q5_k_s": 5.6, "q4_k_m": 4.9, "q4_k_s": 4.6, "q4_0": 4.6,
-        "q3_k_m": 4, "q2_k": 3.3, "merged_4bit": 5}  # per weight, for the disk check
+BITS = {
+    "f16": 16,
+    "bf16": 16,
+    "q8_0": 8.5,
+    "q6_k": 6.6,
+    "q5_k_m": 5.7,
+    "q5_k_s": 5.6,
+    "q4_k_m": 4.9,
+    "q4_k_s": 4.6,
+    "q4_0": 4.6,
+    "q3_k_m": 4,
+    "q2_k": 3.3,
+    "merged_4bit": 5,
+}  # per weight, for the disk check
 
 
 def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats: list[str]) -> list[Path]:
@@ -141,7 +153,9 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
         say(f"{target.name} is too large for the card: asking it on the CPU, which takes its time")
         plan = replace(plan, device="cpu")
     model, tokenizer = plain.load(models.at(loaded.recipe.model, target, "none"), plan)
-    return plain.generate(model, tokenizer, [one.tokens.prompt_ids for one in samples], limit, plan, f"asking {target.name}")
+    return plain.generate(
+        model, tokenizer, [one.tokens.prompt_ids for one in samples], limit, plan, f"asking {target.name}"
+    )
 
 
 def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
@@ -154,11 +168,16 @@ def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
     shown = {name: row for name, row in scores.items() if name in first or name in {path.name for path in made}}
     text = evaluate.table(shown)
     what, before = evaluate.headline(reference)
-    worse = [name for name, row in shown.items() if name not in first
-             and before["mean"] - evaluate.headline(row)[1]["mean"] > loaded.recipe.export.max_drop]
+    worse = [
+        name
+        for name, row in shown.items()
+        if name not in first and before["mean"] - evaluate.headline(row)[1]["mean"] > loaded.recipe.export.max_drop
+    ]
     if worse:
-        raise HftError(f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of '{what}':\n{text}",
-                       "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20")
+        raise HftError(
+            f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of '{what}':\n{text}",
+            "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20",
+        )
     say(text)
 
 
@@ -167,7 +186,9 @@ def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:
     if formats:
         need_disk(run, loaded, formats)
     if "adapter_gguf" in formats and not loaded.recipe.lora:
-        raise HftError(f"recipe {loaded.name} trains all weights: there is no adapter to export", "take a GGUF type such as q4_k_m")
+        raise HftError(
+            f"recipe {loaded.name} trains all weights: there is no adapter to export", "take a GGUF type such as q4_k_m"
+        )
     if any(kind in (*GGUF_TYPES, "adapter_gguf") for kind in formats):
         llamacpp.home()
 

@@ -28,7 +28,12 @@ def convert(merged: Path, target: Path) -> None:
 
 def convert_adapter(adapter: Path, base: Path, target: Path) -> None:
     """Write the adapter alone as a GGUF (float32, as it is kept) for llama.cpp's --lora; `base` is the folder it belongs to."""
-    by_script("convert_lora_to_gguf.py", [str(adapter), "--base", str(base), "--outtype", "f32"], "converting the adapter to GGUF", target)
+    by_script(
+        "convert_lora_to_gguf.py",
+        [str(adapter), "--base", str(base), "--outtype", "f32"],
+        "converting the adapter to GGUF",
+        target,
+    )
 
 
 def by_script(script: str, words: list[str], what: str, target: Path) -> None:
@@ -36,16 +41,25 @@ def by_script(script: str, words: list[str], what: str, target: Path) -> None:
     source = llamacpp.home() / "source"
     environment = {**os.environ, "PYTHONPATH": str(source / "gguf-py"), "NO_LOCAL_GGUF": ""}
     draft = target.with_name(f".{target.name}.tmp")
-    llamacpp.run([sys.executable, str(source / script), *words, "--outfile", str(draft)], what,
-                 "llama.cpp may not know this architecture yet; the message above names it", environment, draft)
+    llamacpp.run(
+        [sys.executable, str(source / script), *words, "--outfile", str(draft)],
+        what,
+        "llama.cpp may not know this architecture yet; the message above names it",
+        environment,
+        draft,
+    )
     draft.replace(target)
 
 
 def quantize(source: Path, target: Path, kind: str) -> None:
     """Write `source` with the weights in llama-quantize's type `kind`."""
     draft = target.with_name(f".{target.name}.tmp")
-    llamacpp.run([str(llamacpp.home() / "bin" / "llama-quantize"), str(source), str(draft), kind, str(machine.cores())],
-                 f"quantising to {kind}", "read the message above", draft=draft)
+    llamacpp.run(
+        [str(llamacpp.home() / "bin" / "llama-quantize"), str(source), str(draft), kind, str(machine.cores())],
+        f"quantising to {kind}",
+        "read the message above",
+        draft=draft,
+    )
     draft.replace(target)
 
 
@@ -63,20 +77,35 @@ def check_tokenizer(path: Path, tokenizer) -> None:
         raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
 
 
-def ask(path: Path, prompts: list[Tokens], chats: list[bool], max_new_tokens: int, max_tokens: int,
-        adapter: Path | None = None) -> list[str]:
+def ask(
+    path: Path,
+    prompts: list[Tokens],
+    chats: list[bool],
+    max_new_tokens: int,
+    max_tokens: int,
+    adapter: Path | None = None,
+) -> list[str]:
     """Answer every prompt greedily with llama-server, with an adapter where one is given; returns the texts without outer white space.
 
     Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
     """
     context = SLOTS * (max_tokens + max_new_tokens + 8)
-    with server(path, context, adapter) as address, terminal.bar(f"asking {(adapter or path).name}", len(prompts)) as shown:
+    with (
+        server(path, context, adapter) as address,
+        terminal.bar(f"asking {(adapter or path).name}", len(prompts)) as shown,
+    ):
         for tokens, chat in list(zip(prompts, chats, strict=True))[:20]:
-            text = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}  # a chat brings its first token as text
+            text = {
+                "content": tokens.prompt,
+                "add_special": not chat,
+                "parse_special": True,
+            }  # a chat brings its first token as text
             seen = post(address, "tokenize", text)["tokens"]
             if seen != tokens.prompt_ids:
-                raise HftError(f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
-                               "llama.cpp reads this tokenizer differently: do not use the file; report this model")
+                raise HftError(
+                    f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
+                    "llama.cpp reads this tokenizer differently: do not use the file; report this model",
+                )
 
         def answer(tokens: Tokens) -> str:
             body = {"prompt": tokens.prompt_ids, "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
@@ -96,9 +125,24 @@ def server(path: Path, context: int, adapter: Path | None = None):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(llamacpp.home() / "bin" / "llama-server"), "--model", str(path), "--host", "127.0.0.1", "--port", str(port),
-               "--ctx-size", str(context), "--parallel", str(SLOTS), "--threads", str(machine.cores()), "--no-webui", "--log-disable",
-               *(["--lora", str(adapter)] if adapter else [])]
+    command = [
+        str(llamacpp.home() / "bin" / "llama-server"),
+        "--model",
+        str(path),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--ctx-size",
+        str(context),
+        "--parallel",
+        str(SLOTS),
+        "--threads",
+        str(machine.cores()),
+        "--no-webui",
+        "--log-disable",
+        *(["--lora", str(adapter)] if adapter else []),
+    ]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -119,16 +163,22 @@ def wait(process, address: str, path: Path, output) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     output.seek(0)
-    raise HftError(f"llama.cpp cannot run {path.name}:\n{output.read().decode(errors='replace')[-1500:].strip()}",
-                   "the file is unusable; the message above says why")
+    raise HftError(
+        f"llama.cpp cannot run {path.name}:\n{output.read().decode(errors='replace')[-1500:].strip()}",
+        "the file is unusable; the message above says why",
+    )
 
 
 def post(address: str, path: str, body: dict) -> dict:
-    request = urllib.request.Request(f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=600) as answer:
             return json.loads(answer.read())
     except (urllib.error.URLError, OSError) as problem:
         detail = problem.read().decode(errors="replace")[:300] if isinstance(problem, urllib.error.HTTPError) else ""
-        raise HftError(f"llama-server did not answer /{path}: {problem} {detail}".strip(),
-                       "the file aborts at run time: do not use it") from None
+        raise HftError(
+            f"llama-server did not answer /{path}: {problem} {detail}".strip(),
+            "the file aborts at run time: do not use it",
+        ) from None

@@ -19,9 +19,21 @@ INSIDE = "vendor/llama.cpp"
 PROGRAMS = ("llama-quantize", "llama-server")
 CONVERTER = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py", "LICENSE")
 # Static, and without the newest instructions of the building machine: the same program runs on every server.
-OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON",
-           "-DGGML_F16C=ON", "-DGGML_OPENMP=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_CURL=OFF", "-DLLAMA_BUILD_UI=OFF",
-           "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF")
+OPTIONS = (
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DBUILD_SHARED_LIBS=OFF",
+    "-DGGML_NATIVE=OFF",
+    "-DGGML_AVX2=ON",
+    "-DGGML_FMA=ON",
+    "-DGGML_F16C=ON",
+    "-DGGML_OPENMP=OFF",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DLLAMA_CURL=OFF",
+    "-DLLAMA_BUILD_UI=OFF",
+    "-DLLAMA_USE_PREBUILT_UI=OFF",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+)
 
 
 def home() -> Path:
@@ -29,7 +41,9 @@ def home() -> Path:
     if given := os.environ.get("HFT_LLAMA_CPP"):
         missing = [p for p in PROGRAMS if not Path(given, "bin", p).exists()]
         if missing:
-            raise HftError(f"HFT_LLAMA_CPP={given} lacks bin/{missing[0]}", "unset HFT_LLAMA_CPP to let hft build llama.cpp")
+            raise HftError(
+                f"HFT_LLAMA_CPP={given} lacks bin/{missing[0]}", "unset HFT_LLAMA_CPP to let hft build llama.cpp"
+            )
         return Path(given)
     folder = files.cache() / f"llama.cpp-{COMMIT}"
     if not all((folder / "bin" / p).exists() for p in PROGRAMS):
@@ -67,9 +81,26 @@ def fetch(scratch: Path) -> Path:
     print("Fetching the source of llama.cpp (77 MB, once) ...", flush=True)
     wanted = scratch / "source.txt"
     wanted.write_text(SOURCE + "\n", encoding="utf-8")
-    run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", "llama-cpp-python",
-         "--require-hashes", "--dest", str(scratch), "-r", str(wanted)],
-        "fetching llama.cpp's source", "check the network; or set HFT_LLAMA_CPP to a folder with a finished build")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+            "--require-hashes",
+            "--dest",
+            str(scratch),
+            "-r",
+            str(wanted),
+        ],
+        "fetching llama.cpp's source",
+        "check the network; or set HFT_LLAMA_CPP to a folder with a finished build",
+    )
     archive = next(scratch.glob("llama_cpp_python-*.tar.gz"))
     with tarfile.open(archive) as tar:
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
@@ -83,12 +114,20 @@ def compile_in(source: Path, folder: Path) -> None:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": tools, "GIT_DIR": "/nonexistent"}  # or CMake reads hft's own commit
     print("Building llama.cpp (once, about 7 minutes on 2 cores) ...", flush=True)
-    run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), *OPTIONS, *more], "configuring llama.cpp",
-        "read the message above; CMake 3.14 or newer and a C++17 compiler are needed", environment)
+    run(
+        ["cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), *OPTIONS, *more],
+        "configuring llama.cpp",
+        "read the message above; CMake 3.14 or newer and a C++17 compiler are needed",
+        environment,
+    )
     command = ["cmake", "--build", str(folder), "--target", *PROGRAMS]
     output = []
-    with (subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as ninja,
-          terminal.bar("llama.cpp", 0) as shown):
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as ninja,
+        terminal.bar("llama.cpp", 0) as shown,
+    ):
         for line in ninja.stdout:
             output.append(line)
             if count := re.match(r"\[(\d+)/(\d+)\]", line):

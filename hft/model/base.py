@@ -24,7 +24,9 @@ def resolve(model: Model) -> Source:
         return Source(str(packaged.to_folder(gguf)), None)
     if model.name.endswith(".gguf"):
         if not Path(model.name).is_file():
-            raise HftError(f"there is no file {model.name}", "name an existing .gguf file, a folder, or a model on the Hub")
+            raise HftError(
+                f"there is no file {model.name}", "name an existing .gguf file, a folder, or a model on the Hub"
+            )
         return Source(str(packaged.to_folder(Path(model.name))), None)
     return Source(model.name, None if Path(model.name).is_dir() else model.revision)
 
@@ -46,9 +48,11 @@ def tokenizer(source: Source):
         return ready(AutoTokenizer.from_pretrained(source.name, revision=source.revision))
     except (OSError, ValueError) as problem:  # missing, gated, misspelt, or not in the cache while offline
         where = f"{source.name}@{source.revision}" if source.revision else source.name
-        raise HftError(f"the model {where} cannot be had: {str(problem).strip().splitlines()[0]}",
-                       "check name and revision; a gated or private one needs its licence accepted and HF_TOKEN set; "
-                       "offline it must be in the cache (HF_HOME)") from problem
+        raise HftError(
+            f"the model {where} cannot be had: {str(problem).strip().splitlines()[0]}",
+            "check name and revision; a gated or private one needs its licence accepted and HF_TOKEN set; "
+            "offline it must be in the cache (HF_HOME)",
+        ) from problem
 
 
 def parameters(source: Source) -> int:

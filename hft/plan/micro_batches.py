@@ -51,7 +51,11 @@ def arrange(lengths: list[int], batch: int, rows: int, padded: bool, by_length: 
         cut = [[] for _ in range(0, len(step), rows)]
         sizes = [0] * len(cut)
         for count, place in enumerate(sorted(step, key=lambda one: -lengths[one])):
-            one = count // rows if padded else min((i for i in range(len(cut)) if len(cut[i]) < rows), key=sizes.__getitem__)
+            one = (
+                count // rows
+                if padded
+                else min((i for i in range(len(cut)) if len(cut[i]) < rows), key=sizes.__getitem__)
+            )
             cut[one].append(place)
             sizes[one] += lengths[place]
         found += [sorted(one) for one in cut]
@@ -64,9 +68,19 @@ def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
     return [len(one) * max(one) if padded else sum(one) for one in sizes]
 
 
-def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool, lengths: list[int] | None = None,
-            processes: int = 1, savings: tuple[str, ...] = (), corrections: dict[str, float] | None = None,
-            by_length: bool = True, shards: int = 1) -> list[Choice]:
+def choices(
+    recipe: Recipe,
+    shape: Shape,
+    card: Gpu,
+    backend: str,
+    padded: bool,
+    lengths: list[int] | None = None,
+    processes: int = 1,
+    savings: tuple[str, ...] = (),
+    corrections: dict[str, float] | None = None,
+    by_length: bool = True,
+    shards: int = 1,
+) -> list[Choice]:
     """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
 
     `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
@@ -78,8 +92,11 @@ def choices(recipe: Recipe, shape: Shape, card: Gpu, backend: str, padded: bool,
     found = []
     for rows in divisors(batch // processes):
         sizes, each = tokens(lengths, arrange(lengths, batch, rows, padded, by_length), padded), batch // rows
-        steps = [sizes[start:start + each] for start in range(0, len(sizes), each)]
-        most, work = max(sizes), sum(max(sum(step[one::processes]) for one in range(processes)) for step in steps) / len(steps)
+        steps = [sizes[start : start + each] for start in range(0, len(sizes), each)]
+        most, work = (
+            max(sizes),
+            sum(max(sum(step[one::processes]) for one in range(processes)) for step in steps) / len(steps),
+        )
         for saving in savings or SAVING[backend]:
             memory = estimate.memory(shape, recipe, most, padded, saving, backend, shards)
             factor = (corrections or {}).get(saving, 1.0)

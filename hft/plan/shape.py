@@ -25,9 +25,15 @@ class Shape(NamedTuple):
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """`{linear layer: (in, out)}` of one decoder layer."""
-        return {"q_proj": (self.hidden, self.queries), "k_proj": (self.hidden, self.keys), "v_proj": (self.hidden, self.keys),
-                "o_proj": (self.queries, self.hidden), "gate_proj": (self.hidden, self.intermediate),
-                "up_proj": (self.hidden, self.intermediate), "down_proj": (self.intermediate, self.hidden)}
+        return {
+            "q_proj": (self.hidden, self.queries),
+            "k_proj": (self.hidden, self.keys),
+            "v_proj": (self.hidden, self.keys),
+            "o_proj": (self.queries, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
 
     @property
     def linear(self) -> int:
@@ -86,8 +92,15 @@ def read(path: Path) -> Shape | None:
     try:
         heads, hidden = config["num_attention_heads"], config["hidden_size"]
         size = config.get("head_dim") or hidden // heads
-        return Shape(config["num_hidden_layers"], hidden, config["intermediate_size"], heads * size,
-                     (config.get("num_key_value_heads") or heads) * size, config["vocab_size"], bool(config.get("tie_word_embeddings")))
+        return Shape(
+            config["num_hidden_layers"],
+            hidden,
+            config["intermediate_size"],
+            heads * size,
+            (config.get("num_key_value_heads") or heads) * size,
+            config["vocab_size"],
+            bool(config.get("tie_word_embeddings")),
+        )
     except KeyError:
         return None
 

@@ -5,8 +5,13 @@ import os
 from hft.errors import HftError
 
 # What says no to an option that may say yes.
-NOT = {"deterministic": "--fast", "padding_free": "--padded", "by_length": "--in-order", "sharded": "--replicated",
-       "standby": "--no-standby"}
+NOT = {
+    "deterministic": "--fast",
+    "padding_free": "--padded",
+    "by_length": "--in-order",
+    "sharded": "--replicated",
+    "standby": "--no-standby",
+}
 
 
 def spelled(name: str, value) -> str:
@@ -53,7 +58,9 @@ class Choices:
             raise HftError(f"{self.why[name]}: '{value}' is not known", f"choose one of: {', '.join(known)}")
         if isinstance(default, int):
             if not str(value).isdigit() or int(value) < 1 or (most and int(value) > most):
-                raise HftError(f"{self.why[name]}: '{value}' is not a whole number from 1{f' to {most}' if most else ' up'}",
-                               f"for example HFT_{name.upper()}={default}")
+                raise HftError(
+                    f"{self.why[name]}: '{value}' is not a whole number from 1{f' to {most}' if most else ' up'}",
+                    f"for example HFT_{name.upper()}={default}",
+                )
             return int(value)
         return value

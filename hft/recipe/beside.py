@@ -41,5 +41,3 @@ def load(written: str, folder: Path) -> Callable:
     except Exception as error:
         raise HftError(f"{file} cannot be imported: {type(error).__name__}: {error}", f"try: python {path}") from error
     return getattr(module, name)
-
-

@@ -43,7 +43,9 @@ class Loaded(NamedTuple):
 
 def canonical(values: dict) -> dict:
     """A recipe's values with a parent's weights named so, wherever a run of it lies on this machine."""
-    return {**values, "model": {**values["model"], "name": PARENT, "revision": PARENT}} if values.get("parent") else values
+    return (
+        {**values, "model": {**values["model"], "name": PARENT, "revision": PARENT}} if values.get("parent") else values
+    )
 
 
 def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
@@ -51,13 +53,17 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
     known = catalogue()
     if name not in known:
         looked = ", ".join(str(folder) for folder in folders())
-        raise HftError(f"no recipe '{name}' in {looked}{suggest(name, known)}",
-                       f"choose one of: {' '.join(known) or '(none found; set HFT_RECIPES)'}")
+        raise HftError(
+            f"no recipe '{name}' in {looked}{suggest(name, known)}",
+            f"choose one of: {' '.join(known) or '(none found; set HFT_RECIPES)'}",
+        )
     path = known[name]
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path}") from None
+        raise HftError(
+            f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path}"
+        ) from None
     mistakes, values, lines = read(text)
     origins = {key: f"{path.name}:{line}" for key, line in lines.items()}
     apply_overrides(values, origins, overrides, mistakes)
@@ -67,7 +73,9 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
         except ValidationError as problem:
             mistakes = [mistakes_in_words.describe(error, origins) for error in problem.errors()]
         else:
-            return Loaded(name, path, recipe, origins, text, overrides, python_files(recipe, path.parent, name), path.parent)
+            return Loaded(
+                name, path, recipe, origins, text, overrides, python_files(recipe, path.parent, name), path.parent
+            )
     raise refused(name, path, mistakes)
 
 
@@ -75,17 +83,28 @@ def refused(name: str, path: Path, mistakes: list[str]) -> HftError:
     """The error that names all mistakes of a recipe."""
     count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
     typed = all(mistake.startswith("--set ") for mistake in mistakes)
-    return HftError(f"{path if not typed else name} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes),
-                    f"change the option --set; the keys: hft show {name}" if typed else
-                    f"edit {path.name}, then: hft check {name}   (`hft show quickstart` lists every key)")
+    return HftError(
+        f"{path if not typed else name} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes),
+        f"change the option --set; the keys: hft show {name}"
+        if typed
+        else f"edit {path.name}, then: hft check {name}   (`hft show quickstart` lists every key)",
+    )
 
 
 def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
     """The Python that belongs to a recipe: NAME.py and the files of its `file.py:function` values."""
     sources = [part for side in (recipe.data.train, recipe.data.evaluate) for part in parts(side)]
-    values = [recipe.prompt.format, *(part.format or "" for part in sources), *(one.name for one in recipe.rewards or [])]
+    values = [
+        recipe.prompt.format,
+        *(part.format or "" for part in sources),
+        *(one.name for one in recipe.rewards or []),
+    ]
     wanted = sorted({value.partition(":")[0] for value in values if ":" in value} | {f"{name}.py"})
-    return {file: (folder / file).read_text(encoding="utf-8", errors="replace") for file in wanted if (folder / file).is_file()}
+    return {
+        file: (folder / file).read_text(encoding="utf-8", errors="replace")
+        for file in wanted
+        if (folder / file).is_file()
+    }
 
 
 def load_run(run: Path) -> Loaded:
@@ -97,7 +116,9 @@ def load_run(run: Path) -> Loaded:
         raise HftError(f"{run} is not a run folder: {str(problem).splitlines()[0]}", "see: hft runs") from None
     path = catalogue().get(kept["name"], run / "recipe.yaml")
     text = (run / "recipe.yaml").read_text(encoding="utf-8")
-    return Loaded(kept["name"], path, recipe, {}, text, tuple(kept["overrides"]), python_files(recipe, run, kept["name"]), run)
+    return Loaded(
+        kept["name"], path, recipe, {}, text, tuple(kept["overrides"]), python_files(recipe, run, kept["name"]), run
+    )
 
 
 def save(loaded: Loaded, run: Path) -> None:
@@ -105,8 +126,15 @@ def save(loaded: Loaded, run: Path) -> None:
     for name, text in loaded.python.items():
         files.write(run / name, text)
     files.write(run / "recipe.yaml", loaded.text)
-    files.write_json(run / "recipe.json", {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides),
-                                           "values": canonical(loaded.recipe.model_dump(mode="json"))})
+    files.write_json(
+        run / "recipe.json",
+        {
+            "name": loaded.name,
+            "digest": loaded.digest,
+            "overrides": list(loaded.overrides),
+            "values": canonical(loaded.recipe.model_dump(mode="json")),
+        },
+    )
 
 
 def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
@@ -129,7 +157,9 @@ def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
                 name = str(name_node.value)
                 line = name_node.start_mark.line + 1
                 if name in seen:
-                    mistakes.append(f"line {line}: '{'.'.join((*key, name))}' is given twice (first in line {seen[name]})")
+                    mistakes.append(
+                        f"line {line}: '{'.'.join((*key, name))}' is given twice (first in line {seen[name]})"
+                    )
                 seen.setdefault(name, line)
                 lines[*key, name] = line
                 walk(value_node, (*key, name))

@@ -1,6 +1,5 @@
 """The mistakes of a recipe in words: where, which key, what to write instead."""
 
-
 from hft.recipe.catalogue import suggest
 from hft.recipe.schema import Recipe
 from hft.recipe.sources import Aihub, Codeio, Hub, Jsonl, Korquad, Mixture
@@ -31,7 +30,7 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
             options = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
             said = f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
         case "string_type":
-            said = f"{given!r} is not text; put it in quotes: \"{given}\""
+            said = f'{given!r} is not text; put it in quotes: "{given}"'
         case "value_error":
             said = str(error["ctx"]["error"])
         case _:
@@ -61,5 +60,3 @@ def section_in(annotation):
     if hasattr(annotation, "model_fields"):
         return annotation
     return next((found for part in getattr(annotation, "__args__", ()) if (found := section_in(part))), None)
-
-

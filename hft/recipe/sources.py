@@ -11,21 +11,29 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Section(BaseModel):
     """A part of a recipe: unknown keys are refused and values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # deferred: only the whole recipe is ever built
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True
+    )  # deferred: only the whole recipe is ever built
 
 
 class Rows(Section):
-    columns: dict[str, str] = Field({}, description="names that the prompt wants: names in the data, such as question: Question")
+    columns: dict[str, str] = Field(
+        {}, description="names that the prompt wants: names in the data, such as question: Question"
+    )
     first: Count | None = Field(None, description="rows: only the first ones, in file order")
     sample: Count | None = Field(None, description="rows: a seeded sample of this many")
     group: str | None = Field(None, description="column whose values stay together on one side of a split")
     format: str | None = Field(None, description="prompt format of these rows, instead of prompt.format")
-    instruction: str | None = Field(None, description="what the prompts of these rows tell the model, instead of prompt.instruction")
+    instruction: str | None = Field(
+        None, description="what the prompts of these rows tell the model, instead of prompt.instruction"
+    )
 
 
 class Korquad(Rows):
     source: Literal["korquad"]
-    file: str = Field(description="a KorQuAD or SQuAD v1 file in the data folder; the official ones are fetched when absent")
+    file: str = Field(
+        description="a KorQuAD or SQuAD v1 file in the data folder; the official ones are fetched when absent"
+    )
 
 
 class Jsonl(Rows):
@@ -43,14 +51,20 @@ class Hub(Rows):
 
 class Aihub(Rows):
     source: Literal["aihub"]
-    folder: str = Field(description="a folder of AI Hub translation workbooks (.xlsx, or .zip with one) in the data folder")
+    folder: str = Field(
+        description="a folder of AI Hub translation workbooks (.xlsx, or .zip with one) in the data folder"
+    )
 
 
 class Codeio(Rows):
     source: Literal["codeio"]
-    file: str = Field(description="a .jsonl file of functions (refcode, funcname, input_generator or ios); hft runs them in a sandbox")
+    file: str = Field(
+        description="a .jsonl file of functions (refcode, funcname, input_generator or ios); hft runs them in a sandbox"
+    )
     pairs: Count = Field(3, description="input/output pairs of a function that become questions")
-    kinds: list[Literal["output", "input"]] = Field(["output", "input"], min_length=1, description="what is to be predicted")
+    kinds: list[Literal["output", "input"]] = Field(
+        ["output", "input"], min_length=1, description="what is to be predicted"
+    )
     tries: Count = Field(10, description="different inputs that a generator makes")
     seed: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="of the generators and the functions")
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(20.0, description="that all runs of one function may take")
@@ -62,9 +76,12 @@ Single = Korquad | Jsonl | Hub | Aihub | Codeio
 class Mixture(Section):
     source: Literal["mixture"]
     parts: list[Annotated[Single, Field(discriminator="source")]] = Field(
-        min_length=2, description="sources, each with its own filters and, where it differs, format; `sample` draws a count of each")
+        min_length=2,
+        description="sources, each with its own filters and, where it differs, format; `sample` draws a count of each",
+    )
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="proportions of the parts, such as [3, 1]: as many rows as they allow without using one twice")
+        None, description="proportions of the parts, such as [3, 1]: as many rows as they allow without using one twice"
+    )
     sample: Count | None = Field(None, description="rows: a seeded sample of the whole")
     group: str | None = Field(None, description="column whose values stay together on one side of a split")
 
@@ -73,7 +90,9 @@ class Mixture(Section):
         if self.weights and len(self.weights) != len(self.parts):
             raise ValueError(f"{len(self.weights)} weights for {len(self.parts)} parts: write one for each")
         if any(part.group for part in self.parts):
-            raise ValueError("a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have")
+            raise ValueError(
+                "a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have"
+            )
         return self
 
 
@@ -84,8 +103,12 @@ class Data(Section):
     train: AnySource
     evaluate: AnySource | None = Field(None, description="held-out rows, asked before and after training")
     held_out: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="share of the training rows to hold out instead of `evaluate`; whole groups where train.group names a column")
-    memorise: bool = Field(False, description="true: the same rows on both sides are meant, and the result says nothing about new ones")
+        None,
+        description="share of the training rows to hold out instead of `evaluate`; whole groups where train.group names a column",
+    )
+    memorise: bool = Field(
+        False, description="true: the same rows on both sides are meant, and the result says nothing about new ones"
+    )
 
     @model_validator(mode="after")
     def one_evaluation(self):

@@ -11,7 +11,10 @@ from hft.runs import folder as runs
 from hft.runs import image
 from hft.terminal import columns
 
-MOST, MEAN = 2e-2, 8e-3  # differences of losses that micro-batches, backends and bf16 explain: 0.017 and 0.006 (README, Tested)
+MOST, MEAN = (
+    2e-2,
+    8e-3,
+)  # differences of losses that micro-batches, backends and bf16 explain: 0.017 and 0.006 (README, Tested)
 # What two runs of one recipe share; another value of these means another run, whatever the curves say.
 DECISIVE = ("recipe", "data", "base model", "parent")
 
@@ -33,8 +36,10 @@ def passport(place: str) -> tuple[str, dict]:
             facts = json.loads(path.read_text(encoding="utf-8"))
             return f"{facts['recipe']['name']}/{facts['run']}", facts
         except (ValueError, KeyError, TypeError) as problem:
-            raise HftError(f"{path} is not a passport: {type(problem).__name__}: {problem}",
-                           "name a run folder or its passport.json") from None
+            raise HftError(
+                f"{path} is not a passport: {type(problem).__name__}: {problem}",
+                "name a run folder or its passport.json",
+            ) from None
     run = runs.find(place).resolve()
     return f"{run.parent.name}/{run.name}", runs.passport(run)
 
@@ -52,13 +57,23 @@ def compare(one: dict, other: dict, most: float = MOST, mean: float = MEAN) -> C
 
 def differences(one: dict, other: dict):
     """(what, in words or an empty text) in the order that matters."""
-    yield "recipe", changed(flat(one["recipe"]["values"]), flat(other["recipe"]["values"]), {"description"}) or (
-        "the Python beside it" if one["recipe"]["python"] != other["recipe"]["python"] else "")
-    rows = "other rows, or in another order" if one["data"]["tokens_in_order"] != other["data"]["tokens_in_order"] else ""
+    yield (
+        "recipe",
+        changed(flat(one["recipe"]["values"]), flat(other["recipe"]["values"]), {"description"})
+        or ("the Python beside it" if one["recipe"]["python"] != other["recipe"]["python"] else ""),
+    )
+    rows = (
+        "other rows, or in another order" if one["data"]["tokens_in_order"] != other["data"]["tokens_in_order"] else ""
+    )
     yield "data", changed(flat(one["data"]["sources"]), flat(other["data"]["sources"])) or rows
     yield "base model", changed(weights_of(one["model"]), weights_of(other["model"]))
-    for what, part in (("parent", parent), ("libraries", lambda facts: facts["libraries"]), ("image", in_image), ("machine", machine),
-                       ("plan", lambda facts: facts["plan"])):
+    for what, part in (
+        ("parent", parent),
+        ("libraries", lambda facts: facts["libraries"]),
+        ("image", in_image),
+        ("machine", machine),
+        ("plan", lambda facts: facts["plan"]),
+    ):
         yield what, changed(part(one), part(other), {"why", "expected_gib", "correction"})
 
 
@@ -74,7 +89,11 @@ def in_image(facts: dict) -> dict:
 def machine(facts: dict) -> dict:
     """GPUs, processor, and the C library, whose exponential and logarithm a CPU's training takes."""
     there = facts["machine"]
-    return {"gpus": [gpu["name"] for gpu in there["gpus"]], "cpu": there["cpu"], "libc": there.get("system", "").partition("-with-")[2]}
+    return {
+        "gpus": [gpu["name"] for gpu in there["gpus"]],
+        "cpu": there["cpu"],
+        "libc": there.get("system", "").partition("-with-")[2],
+    }
 
 
 def weights_of(model: dict) -> dict:
@@ -86,7 +105,11 @@ def flat(value, key: str = "") -> dict:
     """`{dotted key: value}` of nested dictionaries and lists."""
     if isinstance(value, (dict, list)) and value:
         inner = value.items() if isinstance(value, dict) else enumerate(value)
-        return {path: leaf for name, part in inner for path, leaf in flat(part, f"{key}.{name}" if key else str(name)).items()}
+        return {
+            path: leaf
+            for name, part in inner
+            for path, leaf in flat(part, f"{key}.{name}" if key else str(name)).items()
+        }
     return {key: value}
 
 
@@ -104,7 +127,9 @@ def short(value) -> str:
 
 def curves(one: list[float], other: list[float], most: float, mean: float) -> tuple[str, bool]:
     """(how two loss curves compare, True when they agree): all steps, none further apart than `most`, on average within `mean`."""
-    apart = [gap if (gap := abs(a - b)) == gap else math.inf for a, b in zip(one, other, strict=False)]  # NaN is far from all
+    apart = [
+        gap if (gap := abs(a - b)) == gap else math.inf for a, b in zip(one, other, strict=False)
+    ]  # NaN is far from all
     if not apart:
         return "no losses to compare", False
     average = sum(apart) / len(apart)
@@ -119,19 +144,27 @@ def curves(one: list[float], other: list[float], most: float, mean: float) -> tu
 
 def evaluations(one: dict | None, other: dict | None) -> tuple[str, bool]:
     """(how the trained models' scores compare, True when each lies in the other's interval, or when none was asked)."""
-    asked = [next((column[name] for name in ("adapter", "model") if name in column), None) if column else None for column in (one, other)]
+    asked = [
+        next((column[name] for name in ("adapter", "model") if name in column), None) if column else None
+        for column in (one, other)
+    ]
     if asked == [None, None]:
         return "not evaluated", True
     if None in asked:
         return "only one was evaluated", False
     (name, first), (_, second) = map(evaluate.headline, asked)
-    said = f"{name} " + " / ".join(f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in (first, second))
+    said = f"{name} " + " / ".join(
+        f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]" for cell in (first, second)
+    )
     return said, second["low"] <= first["mean"] <= second["high"] or first["low"] <= second["mean"] <= first["high"]
 
 
 def text(names: tuple[str, str], found: Comparison) -> str:
     """The comparison as a small table, its verdict last."""
-    lines = [["first difference" if i == 0 else "then", f"{what}: {said}"] for i, (what, said) in enumerate(found.differences)]
+    lines = [
+        ["first difference" if i == 0 else "then", f"{what}: {said}"]
+        for i, (what, said) in enumerate(found.differences)
+    ]
     same = [["differences", "none in recipe, data, weights, libraries, image, machine, plan"]]
     ending = [["curves", found.curve], ["scores", found.scores], ["verdict", found.verdict]]
     return columns([["A", names[0]], ["B", names[1]], *(lines or same), *ending])

@@ -21,15 +21,30 @@ def bless(run: Path) -> Path:
     facts, name = runs.passport(run), run.resolve().parent.name
     path = catalogue().get(name)
     if path is None or recipe_file.load(name, tuple(facts["recipe"]["overrides"])).digest != facts["recipe"]["digest"]:
-        raise HftError(f"the recipe {name} is not what {run} was trained with", f"train it again: make train RECIPE={name}")
+        raise HftError(
+            f"the recipe {name} is not what {run} was trained with", f"train it again: make train RECIPE={name}"
+        )
     if facts["training"]["steps"] < facts["training"]["of_steps"]:
-        raise HftError(f"{run} ended after step {facts['training']['steps']} of {facts['training']['of_steps']}", "bless a whole run")
+        raise HftError(
+            f"{run} ended after step {facts['training']['steps']} of {facts['training']['of_steps']}",
+            "bless a whole run",
+        )
     target = path.with_name(f"{name}.curve.json")
     try:
-        files.write_json(target, {"digest": facts["recipe"]["digest"], "losses": facts["training"]["losses"], "run": facts["run"],
-                                  "libraries": facts["libraries"], "plan": facts["plan"]})
+        files.write_json(
+            target,
+            {
+                "digest": facts["recipe"]["digest"],
+                "losses": facts["training"]["losses"],
+                "run": facts["run"],
+                "libraries": facts["libraries"],
+                "plan": facts["plan"],
+            },
+        )
     except OSError as problem:
-        raise HftError(f"cannot write {target}: {problem.strerror}", "bless it where the recipes may be written") from None
+        raise HftError(
+            f"cannot write {target}: {problem.strerror}", "bless it where the recipes may be written"
+        ) from None
     return target
 
 
@@ -52,5 +67,7 @@ def left(reference: list[float], step: int, loss: float) -> str | None:
     """What to say when the loss of a step (from 1) is not the reference's, within the tolerance of a match."""
     if step > len(reference) or abs(loss - reference[step - 1]) <= compare.MOST:
         return None
-    return (f"the loss {loss:.4f} leaves the recipe's reference curve ({reference[step - 1]:.4f}, within {compare.MOST:g}): "
-            "other data, libraries or hardware? When it has ended: hft compare this run with the one in NAME.curve.json")
+    return (
+        f"the loss {loss:.4f} leaves the recipe's reference curve ({reference[step - 1]:.4f}, within {compare.MOST:g}): "
+        "other data, libraries or hardware? When it has ended: hft compare this run with the one in NAME.curve.json"
+    )

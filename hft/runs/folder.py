@@ -55,8 +55,11 @@ def whole(facts: dict) -> bool:
 
 def weights(facts: dict) -> dict[str, str]:
     """`{file: SHA-256}` of the weights that a finished run has trained."""
-    return {name: hashed for name, hashed in facts["artefacts"].items()
-            if name.partition("/")[0] in ("adapter", "model") and name.endswith(".safetensors")}
+    return {
+        name: hashed
+        for name, hashed in facts["artefacts"].items()
+        if name.partition("/")[0] in ("adapter", "model") and name.endswith(".safetensors")
+    }
 
 
 def start(loaded: Loaded) -> Path:
@@ -69,8 +72,10 @@ def start(loaded: Loaded) -> Path:
         time.sleep(1.1)
         return start(loaded)
     except OSError as problem:
-        raise HftError(f"cannot make {run}: {problem.strerror}",
-                       "name a folder you may write to: RUNS=/path make ...  (hft: HFT_RUNS=/path)") from None
+        raise HftError(
+            f"cannot make {run}: {problem.strerror}",
+            "name a folder you may write to: RUNS=/path make ...  (hft: HFT_RUNS=/path)",
+        ) from None
     recipe_file.save(loaded, run)
     return run
 
@@ -82,8 +87,10 @@ def to_resume(loaded: Loaded) -> Path | None:
     if same:
         return same[-1]
     if open_runs and (open_runs[-1] / "checkpoints").exists():
-        raise HftError(f"the unfinished run {open_runs[-1]} was made with another version of the recipe (or other --set values)",
-                       "undo the change to go on with it, or train anew without --resume")
+        raise HftError(
+            f"the unfinished run {open_runs[-1]} was made with another version of the recipe (or other --set values)",
+            "undo the change to go on with it, or train anew without --resume",
+        )
     return None
 
 
@@ -91,7 +98,9 @@ def finished(loaded: Loaded, max_steps: int | None) -> Path | None:
     """The newest finished run of this very recipe that was trained at least as far as is wanted now."""
     for run in reversed(every(loaded.name)):
         facts = passport(run) if run.name.endswith(loaded.digest[:12]) else None
-        if facts and facts["training"]["steps"] >= min(max_steps or facts["training"]["of_steps"], facts["training"]["of_steps"]):
+        if facts and facts["training"]["steps"] >= min(
+            max_steps or facts["training"]["of_steps"], facts["training"]["of_steps"]
+        ):
             return run
     return None
 
@@ -110,10 +119,14 @@ def find(name_or_folder: str) -> Path:
     if finished:
         return finished[-1]
     if name_or_folder in catalogue():
-        raise HftError(f"recipe {name_or_folder} has no finished run in {root()}", f"make train RECIPE={name_or_folder}")
+        raise HftError(
+            f"recipe {name_or_folder} has no finished run in {root()}", f"make train RECIPE={name_or_folder}"
+        )
     known = sorted({*catalogue(), *(run.parent.name for run in every())})
-    raise HftError(f"'{name_or_folder}' is neither a run folder nor a recipe{suggest(name_or_folder, known)}",
-                   "list the runs: hft runs   and the recipes: hft list")
+    raise HftError(
+        f"'{name_or_folder}' is neither a run folder nor a recipe{suggest(name_or_folder, known)}",
+        "list the runs: hft runs   and the recipes: hft list",
+    )
 
 
 def point_latest(run: Path) -> None:

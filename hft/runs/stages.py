@@ -27,11 +27,19 @@ def find(loaded: Loaded) -> dict | None:
     # A smoke test is no stage where there is a whole run.
     run = next((run for run in reversed(done) if runs.whole(runs.passport(run))), done[-1] if done else None)
     if run is None:
-        raise HftError(f"{loaded.name} starts from {told.recipe}, which has no finished run in {runs.root()}",
-                       f'make train RECIPE="{told.recipe} {loaded.name}"')
+        raise HftError(
+            f"{loaded.name} starts from {told.recipe}, which has no finished run in {runs.root()}",
+            f'make train RECIPE="{told.recipe} {loaded.name}"',
+        )
     passport = runs.passport(run)
-    return {"recipe": told.recipe, "run": run.name, "digest": passport["recipe"]["digest"], "weights": weights(run, passport),
-            "start": told.weights, "changed": changes(run, passport)}
+    return {
+        "recipe": told.recipe,
+        "run": run.name,
+        "digest": passport["recipe"]["digest"],
+        "weights": weights(run, passport),
+        "start": told.weights,
+        "changed": changes(run, passport),
+    }
 
 
 def weights(run: Path, passport: dict) -> str:
@@ -39,8 +47,15 @@ def weights(run: Path, passport: dict) -> str:
     found = runs.weights(passport)
     for name, hashed in found.items():
         if not (run / name).exists() or files.sha256(run / name) != hashed:
-            raise HftError(f"{run / name} is not the file that the run's passport names", f"train {run.parent.name} again, or put it back")
-    return next(iter(found.values())) if len(found) == 1 else hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+            raise HftError(
+                f"{run / name} is not the file that the run's passport names",
+                f"train {run.parent.name} again, or put it back",
+            )
+    return (
+        next(iter(found.values()))
+        if len(found) == 1
+        else hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    )
 
 
 def changes(run: Path, passport: dict) -> list[str]:
@@ -71,7 +86,9 @@ def finished(loaded: Loaded, max_steps: int | None) -> Path | None:
     """The newest finished run of this very recipe on these very weights of its parent."""
     run = runs.finished(loaded, max_steps)
     if run and not same(run, find(loaded)):
-        say(f"{run} started from other weights of {loaded.recipe.parent.recipe} than its newest run has: training again.")
+        say(
+            f"{run} started from other weights of {loaded.recipe.parent.recipe} than its newest run has: training again."
+        )
         return None
     return run
 
@@ -99,10 +116,14 @@ def report(parent: dict) -> None:
     """Say where the stage starts, and what has changed there since."""
     say(f"Starts from {parent['recipe']}: {parent['run']} ({parent['start']} weights, {parent['weights'][:12]})")
     if not runs.whole(runs.passport(folder(parent))):
-        say(f"Note: that run was stopped before its last step. For the whole stage: make train RECIPE={parent['recipe']}")
+        say(
+            f"Note: that run was stopped before its last step. For the whole stage: make train RECIPE={parent['recipe']}"
+        )
     if parent["changed"]:
-        say(f"Note: since that run the {' and the '.join(parent['changed'])} of {parent['recipe']} changed. "
-            f"To start from what they give now: make train RECIPE={parent['recipe']} first")
+        say(
+            f"Note: since that run the {' and the '.join(parent['changed'])} of {parent['recipe']} changed. "
+            f"To start from what they give now: make train RECIPE={parent['recipe']} first"
+        )
 
 
 def folder(parent: dict, root: Path | None = None) -> Path:
@@ -124,11 +145,15 @@ def ready(loaded: Loaded, parent: dict | None, root: Path | None = None) -> Load
         whole = run / ("merged" if before.recipe.lora else "model")
         model = loaded.recipe.model.model_copy(update={"name": str(whole), "revision": run.name})
     elif before.recipe.lora is None:
-        raise HftError(f"{parent['recipe']} trains all weights: it has no adapter to go on with",
-                       f"start from its weights: parent: {parent['recipe']}")
+        raise HftError(
+            f"{parent['recipe']} trains all weights: it has no adapter to go on with",
+            f"start from its weights: parent: {parent['recipe']}",
+        )
     elif (spec.quantization, before.recipe.lora) != (loaded.recipe.model.quantization, loaded.recipe.lora):
-        raise HftError(f"{loaded.name} goes on with the adapter of {parent['recipe']}; its lora section or model.quantization is another",
-                       f"make them equal, or start from the merged weights: parent: {parent['recipe']}")
+        raise HftError(
+            f"{loaded.name} goes on with the adapter of {parent['recipe']}; its lora section or model.quantization is another",
+            f"make them equal, or start from the merged weights: parent: {parent['recipe']}",
+        )
     else:
         model = loaded.recipe.model.model_copy(update={"name": spec.name, "revision": spec.revision})
     return loaded._replace(recipe=loaded.recipe.model_copy(update={"model": model}))
@@ -155,7 +180,12 @@ def adapter(run: Path) -> Path | None:
 def lineage(run: Path) -> list[dict]:
     """A run and what it came from, oldest first: `{recipe, run, digest, weights, scores}`; scores None where a folder is gone."""
     chain, facts, root = [], runs.passport(run), run.resolve().parent.parent
-    name, here, hashed, digest = run.resolve().parent.name, run.resolve(), weights(run, facts), facts["recipe"]["digest"]
+    name, here, hashed, digest = (
+        run.resolve().parent.name,
+        run.resolve(),
+        weights(run, facts),
+        facts["recipe"]["digest"],
+    )
     while name:
         facts = runs.passport(here)
         chain.append({"recipe": name, "run": here.name, "digest": digest, "weights": hashed, "facts": facts})

@@ -25,7 +25,9 @@ def runs_table(name: str | None) -> str:
         return columns(lines)
     known = {*catalogue(), *(run.parent.name for run in runs.every())}
     if name and name not in known:
-        raise HftError(f"no runs and no recipe of the name '{name}'{suggest(name, known)}", "list them: hft runs   and: hft list")
+        raise HftError(
+            f"no runs and no recipe of the name '{name}'{suggest(name, known)}", "list them: hft runs   and: hft list"
+        )
     return f"No runs {f'of {name} ' if name else ''}in {runs.root()} yet. Start with: make train RECIPE={name or 'quickstart'}"
 
 
@@ -33,12 +35,24 @@ def scores(passport: dict) -> str:
     """Exact match (or right answers) before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
-    return " -> ".join(f"{evaluate.headline(one)[1]['mean']:.1f}" for one in (asked["base"], after)) if after and "base" in asked else "-"
+    return (
+        " -> ".join(f"{evaluate.headline(one)[1]['mean']:.1f}" for one in (asked["base"], after))
+        if after and "base" in asked
+        else "-"
+    )
 
 
 def lineage(run: Path) -> str:
     """One line a stage, the first one first: recipe, run, digest, weights, score before and after."""
     lines = [["stage", "run", "recipe digest", "weights", "score"]]
     for one in stages.lineage(run):
-        lines.append([one["recipe"], one["run"], one["digest"][:12], one["weights"][:12], scores(one["facts"]) if one["facts"] else "gone"])
+        lines.append(
+            [
+                one["recipe"],
+                one["run"],
+                one["digest"][:12],
+                one["weights"][:12],
+                scores(one["facts"]) if one["facts"] else "gone",
+            ]
+        )
     return columns(lines)

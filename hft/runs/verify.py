@@ -23,5 +23,3 @@ def folder(run: Path) -> list[str]:
     if parent != facts.get("parent"):
         found.append(f"{stages.KEPT} is not what the passport says")
     return found
-
-

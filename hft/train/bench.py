@@ -28,9 +28,12 @@ def variants(loaded: Loaded) -> dict[str, dict[str, str | None]]:
     rows = str(max(n for n in range(1, 5) if loaded.recipe.train.batch_size % n == 0))
     gpu = bool(machine.cards())
     tutorial = {"rows_per_device": rows, "processes": "1", "padded": None, "in_order": None}
-    return {"plain": {"backend": "plain", "checkpointing": "full" if gpu else "none", **tutorial},
-            "tutorial": {"backend": "unsloth", "checkpointing": "offloaded" if gpu else "none", **tutorial},
-            "hft": {}, **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpu else {})}
+    return {
+        "plain": {"backend": "plain", "checkpointing": "full" if gpu else "none", **tutorial},
+        "tutorial": {"backend": "unsloth", "checkpointing": "offloaded" if gpu else "none", **tutorial},
+        "hft": {},
+        **({"hft, offloaded": {"checkpointing": "offloaded"}} if gpu else {}),
+    }
 
 
 def bench(loaded: Loaded, steps: int, warmup: int, repeat: int, out: Path | None) -> str:
@@ -39,12 +42,23 @@ def bench(loaded: Loaded, steps: int, warmup: int, repeat: int, out: Path | None
     Raises HftError when a variant fails: with the end of what it said.
     """
     if loaded.recipe.method != "sft":
-        raise HftError(f"recipe {loaded.name} is not supervised: its steps take as long as its completions", "choose one with method: sft")
+        raise HftError(
+            f"recipe {loaded.name} is not supervised: its steps take as long as its completions",
+            "choose one with method: sft",
+        )
     if loaded.recipe.parent:
-        raise HftError(f"recipe {loaded.name} starts from another one's weights",
-                       f"time its first stage: hft bench {loaded.recipe.parent.recipe}")
+        raise HftError(
+            f"recipe {loaded.name} starts from another one's weights",
+            f"time its first stage: hft bench {loaded.recipe.parent.recipe}",
+        )
     found = {name: [] for name in variants(loaded)}
-    facts = {"recipe": loaded.name, "digest": loaded.digest, "steps": steps, "warmup": warmup, "machine": machine.look()._asdict()}
+    facts = {
+        "recipe": loaded.name,
+        "digest": loaded.digest,
+        "steps": steps,
+        "warmup": warmup,
+        "machine": machine.look()._asdict(),
+    }
     with tempfile.TemporaryDirectory(prefix="hft-bench.") as scratch:
         for turn in range(repeat):
             for name, choices in variants(loaded).items():
@@ -66,33 +80,70 @@ def keep(out: Path | None, facts: dict) -> None:
 def one(loaded: Loaded, choices: dict[str, str | None], steps: int, folder: Path) -> dict:
     """One training: seconds and tokens of each step, losses, peak GiB (of the GPU, else of the process), plan."""
     settings = [*loaded.overrides, *QUIET]
-    options = [*(("--set", one) for one in settings), *((f"--{name.replace('_', '-')}", value) for name, value in choices.items())]
-    words = [sys.executable, "-m", "hft", "train", loaded.name, "--max-steps", str(steps),
-             *(word for pair in options for word in pair if word is not None)]
+    options = [
+        *(("--set", one) for one in settings),
+        *((f"--{name.replace('_', '-')}", value) for name, value in choices.items()),
+    ]
+    words = [
+        sys.executable,
+        "-m",
+        "hft",
+        "train",
+        loaded.name,
+        "--max-steps",
+        str(steps),
+        *(word for pair in options for word in pair if word is not None),
+    ]
     folder.mkdir()
     begin = time.monotonic()
     with (folder / "said.txt").open("w") as said:
-        process = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "HFT_RUNS": str(folder)})
+        process = subprocess.Popen(
+            words, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "HFT_RUNS": str(folder)}
+        )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise HftError(f"a benchmark's training failed:\n{(folder / 'said.txt').read_text()[-1500:].strip()}",
-                       f"try it alone: hft train {loaded.name} --max-steps {steps}")
+        raise HftError(
+            f"a benchmark's training failed:\n{(folder / 'said.txt').read_text()[-1500:].strip()}",
+            f"try it alone: hft train {loaded.name} --max-steps {steps}",
+        )
     [run] = [path.parent for path in folder.glob(f"*/*/{runs.PASSPORT}") if not path.parent.is_symlink()]
     facts = runs.passport(run)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return {**{name: [row[key] for row in rows] for name, key in (("seconds", "seconds"), ("tokens", "tokens"), ("losses", "loss"))},
-            "peak_gib": facts["training"]["peak_gib"] or round(usage.ru_maxrss / 2**20, 2),
-            "total_seconds": round(time.monotonic() - begin, 1),
-            "plan": {name: facts["plan"][name] for name in ("backend", "processes", "rows_per_device", "accumulation", "padding_free",
-                                                             "by_length", "checkpointing", "precision")}}
+    return {
+        **{
+            name: [row[key] for row in rows]
+            for name, key in (("seconds", "seconds"), ("tokens", "tokens"), ("losses", "loss"))
+        },
+        "peak_gib": facts["training"]["peak_gib"] or round(usage.ru_maxrss / 2**20, 2),
+        "total_seconds": round(time.monotonic() - begin, 1),
+        "plan": {
+            name: facts["plan"][name]
+            for name in (
+                "backend",
+                "processes",
+                "rows_per_device",
+                "accumulation",
+                "padding_free",
+                "by_length",
+                "checkpointing",
+                "precision",
+            )
+        },
+    }
 
 
 def summaries(found: dict[str, list[dict]], warmup: int) -> dict[str, dict]:
     """`{variant: what it took}` of those that ran, with how far their losses are from plain's."""
     reference = found["plain"][0]["losses"]
-    return {name: {**summary(made, warmup), "losses": compare.curves(reference, made[0]["losses"], compare.MOST, compare.MEAN)[0]}
-            for name, made in found.items() if made}
+    return {
+        name: {
+            **summary(made, warmup),
+            "losses": compare.curves(reference, made[0]["losses"], compare.MOST, compare.MEAN)[0],
+        }
+        for name, made in found.items()
+        if made
+    }
 
 
 def summary(made: list[dict], warmup: int) -> dict:
@@ -100,10 +151,15 @@ def summary(made: list[dict], warmup: int) -> dict:
     seconds = [second for one in made for second in one["seconds"][warmup:]]
     tokens = sum(sum(one["tokens"][warmup:]) for one in made)
     low, _, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
-    return {"seconds_a_step": round(statistics.median(seconds), 4), "quartiles": [round(low, 4), round(high, 4)],
-            "tokens_a_second": round(tokens / sum(seconds), 1), "tokens_a_step": round(tokens / len(seconds)),
-            "peak_gib": max(one["peak_gib"] for one in made), "total_seconds": [one["total_seconds"] for one in made],
-            "plan": made[0]["plan"]}
+    return {
+        "seconds_a_step": round(statistics.median(seconds), 4),
+        "quartiles": [round(low, 4), round(high, 4)],
+        "tokens_a_second": round(tokens / sum(seconds), 1),
+        "tokens_a_step": round(tokens / len(seconds)),
+        "peak_gib": max(one["peak_gib"] for one in made),
+        "total_seconds": [one["total_seconds"] for one in made],
+        "plan": made[0]["plan"],
+    }
 
 
 def floor(loaded: Loaded) -> dict:
@@ -126,20 +182,48 @@ def floor(loaded: Loaded) -> dict:
         matrix @ matrix
         wait()
         times.append(time.monotonic() - begin)
-    return {"parameters": models.parameters(models.resolve(loaded.recipe.model)), "flops_a_second": 2 * size**3 / min(times),
-            "flops_a_parameter_and_token": 4 if loaded.recipe.lora else 6}
+    return {
+        "parameters": models.parameters(models.resolve(loaded.recipe.model)),
+        "flops_a_second": 2 * size**3 / min(times),
+        "flops_a_parameter_and_token": 4 if loaded.recipe.lora else 6,
+    }
 
 
 def table(facts: dict) -> str:
     """One line a variant; ratios are to plain, the floor's share is of the time of a step."""
-    lines = [["", "s/step [quartiles]", "x plain", "tokens/s", "floor's share", "peak GiB", "rows x accumulation", "losses against plain"]]
+    lines = [
+        [
+            "",
+            "s/step [quartiles]",
+            "x plain",
+            "tokens/s",
+            "floor's share",
+            "peak GiB",
+            "rows x accumulation",
+            "losses against plain",
+        ]
+    ]
     plain = facts["variants"]["plain"]["seconds_a_step"]
-    work = facts["floor"]["parameters"] * facts["floor"]["flops_a_parameter_and_token"] / facts["floor"]["flops_a_second"]
+    work = (
+        facts["floor"]["parameters"] * facts["floor"]["flops_a_parameter_and_token"] / facts["floor"]["flops_a_second"]
+    )
     for name, made in facts["variants"].items():
         low, high = made["quartiles"]
         second = made["seconds_a_step"]
         how = "{rows_per_device} x {accumulation}, {backend}, checkpointing {checkpointing}".format(**made["plan"])
-        how += ", end to end" * made["plan"]["padding_free"] + f", {made['plan']['processes']} GPUs" * (made["plan"]["processes"] > 1)
-        lines.append([name, f"{second:.3f} [{low:.3f}, {high:.3f}]", f"{plain / second:.2f}", f"{made['tokens_a_second']:,.0f}",
-                      f"{100 * work * made['tokens_a_step'] / second:.0f} %", f"{made['peak_gib']:.1f}", how, made["losses"]])
+        how += ", end to end" * made["plan"]["padding_free"] + f", {made['plan']['processes']} GPUs" * (
+            made["plan"]["processes"] > 1
+        )
+        lines.append(
+            [
+                name,
+                f"{second:.3f} [{low:.3f}, {high:.3f}]",
+                f"{plain / second:.2f}",
+                f"{made['tokens_a_second']:,.0f}",
+                f"{100 * work * made['tokens_a_step'] / second:.0f} %",
+                f"{made['peak_gib']:.1f}",
+                how,
+                made["losses"],
+            ]
+        )
     return columns(lines)

@@ -43,7 +43,9 @@ def get_ready(plan: Plan) -> None:
     if "LOCAL_RANK" not in os.environ:  # one GPU, or none, before torch looks; a worker has its own
         os.environ["CUDA_VISIBLE_DEVICES"] = machine.visible()[0] if plan.device == "cuda" else ""
     if plan.standby:
-        os.environ.update(UNSLOTH_VLLM_STANDBY="1", UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE="1")  # or Unsloth takes a share of its own
+        os.environ.update(
+            UNSLOTH_VLLM_STANDBY="1", UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE="1"
+        )  # or Unsloth takes a share of its own
     if plan.sharded and "LOCAL_RANK" in os.environ:  # Unsloth looks when it is imported
         os.environ.update(UNSLOTH_FSDP2="1", UNSLOTH_FSDP2_LAYOUT="sharded")
     if plan.backend == "unsloth":
@@ -87,7 +89,9 @@ def own_model(run: Path, loaded: Loaded) -> Loaded:
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
     recipe = opened.loaded.recipe
-    training = methods.of(recipe).train(opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps)
+    training = methods.of(recipe).train(
+        opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps
+    )
     if os.environ.get("RANK", "0") != "0":
         return training  # the first process writes
     weights.save(run, "adapter" if recipe.lora else "model", opened.model, opened.tokenizer, opened.plan)
@@ -126,8 +130,12 @@ def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Open
             plan = plans.safer(opened.plan)
         kept = {name: getattr(opened.plan, name) for name in ("checkpointing", "expected_gib", "correction")}
         tried.append({"plan": opened.plan.describe(), **kept})
-        say(f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ...")
+        say(
+            f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ..."
+        )
         opened.model = None
         free_memory()
         files.write_json(run / "plan.json", plan.as_dict())
-        opened = open_model(opened.loaded, plan, opened.prepared, run) if plan.processes == 1 else replace(opened, plan=plan)
+        opened = (
+            open_model(opened.loaded, plan, opened.prepared, run) if plan.processes == 1 else replace(opened, plan=plan)
+        )

@@ -35,27 +35,48 @@ def recipe_arguments(recipe: Recipe, steps: int) -> dict:
     """The arguments that a recipe's `train` section sets."""
     told = recipe.train
     return dict(
-        max_steps=steps, learning_rate=told.learning_rate, lr_scheduler_type=SCHEDULES[told.schedule],
-        warmup_steps=math.ceil(told.warmup * steps), optim=OPTIMIZERS[told.optimizer], weight_decay=told.weight_decay,
-        max_grad_norm=told.max_grad_norm, seed=told.seed, data_seed=told.seed,
+        max_steps=steps,
+        learning_rate=told.learning_rate,
+        lr_scheduler_type=SCHEDULES[told.schedule],
+        warmup_steps=math.ceil(told.warmup * steps),
+        optim=OPTIMIZERS[told.optimizer],
+        weight_decay=told.weight_decay,
+        max_grad_norm=told.max_grad_norm,
+        seed=told.seed,
+        data_seed=told.seed,
     )
 
 
 def plan_arguments(plan: Plan) -> dict:
     """The arguments that the plan sets."""
     return dict(
-        per_device_train_batch_size=plan.rows_per_device, gradient_accumulation_steps=plan.accumulation,
-        gradient_checkpointing=plan.checkpointing != "none", gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=plan.precision == "bf16", fp16=False, tf32=False, use_cpu=plan.device == "cpu", save_steps=plan.save_every,
-        dataloader_pin_memory=plan.device == "cuda", ddp_find_unused_parameters=False,
+        per_device_train_batch_size=plan.rows_per_device,
+        gradient_accumulation_steps=plan.accumulation,
+        gradient_checkpointing=plan.checkpointing != "none",
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=plan.precision == "bf16",
+        fp16=False,
+        tf32=False,
+        use_cpu=plan.device == "cpu",
+        save_steps=plan.save_every,
+        dataloader_pin_memory=plan.device == "cuda",
+        ddp_find_unused_parameters=False,
     )
 
 
 def house_arguments(run: Path) -> dict:
     """The arguments that hft always sets."""
     return dict(
-        output_dir=str(run / "checkpoints"), shuffle_dataset=False, remove_unused_columns=False, logging_steps=1, logging_first_step=True,
-        logging_nan_inf_filter=False, save_strategy="steps", save_total_limit=3, report_to=trackers(), disable_tqdm=True,
+        output_dir=str(run / "checkpoints"),
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        logging_steps=1,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_total_limit=3,
+        report_to=trackers(),
+        disable_tqdm=True,
         average_tokens_across_devices=True,
     )
 
@@ -69,7 +90,10 @@ def trackers() -> list[str] | str:
 
     known = get_available_reporting_integrations()
     if missing := [name for name in wanted if name not in known]:
-        raise HftError(f"HFT_REPORT_TO={missing[0]}: that tracker is not installed", f"installed: {', '.join(sorted(known)) or 'none'}")
+        raise HftError(
+            f"HFT_REPORT_TO={missing[0]}: that tracker is not installed",
+            f"installed: {', '.join(sorted(known)) or 'none'}",
+        )
     return wanted
 
 
@@ -87,7 +111,9 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
 
     values, origins = arguments
     trainer.remove_callback(PrinterCallback)  # it prints every log record
-    if trainer.args.device.type == "cpu":  # with several processes accelerate says cpu:0, which torch.load does not know
+    if (
+        trainer.args.device.type == "cpu"
+    ):  # with several processes accelerate says cpu:0, which torch.load does not know
         trainer.args.__dict__["_setup_devices"] = torch.device("cpu")
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()  # the peak in the passport is this training's
@@ -115,8 +141,14 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
         raise OutOfMemory
     if seen.interrupted:
         raise KeyboardInterrupt
-    return {"arguments": {name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)},
-            "steps": trainer.state.global_step, "of_steps": values["max_steps"], **seen.summary()}
+    return {
+        "arguments": {
+            name: {"value": plain_value(values[name], run), "origin": origins[name]} for name in sorted(values)
+        },
+        "steps": trainer.state.global_step,
+        "of_steps": values["max_steps"],
+        **seen.summary(),
+    }
 
 
 def newest_checkpoint(run: Path) -> Path | None:

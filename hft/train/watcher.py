@@ -14,12 +14,25 @@ STOP = "stop"  # a file in the run folder that asks several training processes t
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
 
 
-KEPT = ("reward", "kl", "entropy", "completions/", "frac_reward_zero_std", "clip_ratio", "sampling/")  # of what GRPOTrainer logs
+KEPT = (
+    "reward",
+    "kl",
+    "entropy",
+    "completions/",
+    "frac_reward_zero_std",
+    "clip_ratio",
+    "sampling/",
+)  # of what GRPOTrainer logs
 STUCK = {
-    "frac_reward_zero_std": (0.5, "in most groups all completions score alike, and such a group teaches nothing: "
-                                  "raise grpo.temperature or grpo.generations, or take rewards with more steps (hft rewards NAME)"),
-    "completions/clipped_ratio": (0.5, "most completions are cut off before they end: raise grpo.completion_tokens, "
-                                       "or reward short ones"),
+    "frac_reward_zero_std": (
+        0.5,
+        "in most groups all completions score alike, and such a group teaches nothing: "
+        "raise grpo.temperature or grpo.generations, or take rewards with more steps (hft rewards NAME)",
+    ),
+    "completions/clipped_ratio": (
+        0.5,
+        "most completions are cut off before they end: raise grpo.completion_tokens, or reward short ones",
+    ),
 }
 
 
@@ -112,9 +125,15 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
             seen = tokens[state.global_step - 1] or round(logs.get("num_tokens", 0) - self.tokens)
             self.tokens = logs.get("num_tokens", 0)
             self.losses.append(logs["loss"])
-            row = {"step": state.global_step, "loss": logs["loss"], "grad_norm": logs.get("grad_norm"),
-                   "learning_rate": logs.get("learning_rate"), "tokens": seen, "seconds": round(seconds, 4),
-                   **{name: value for name, value in logs.items() if name.startswith(KEPT)}}
+            row = {
+                "step": state.global_step,
+                "loss": logs["loss"],
+                "grad_norm": logs.get("grad_norm"),
+                "learning_rate": logs.get("learning_rate"),
+                "tokens": seen,
+                "seconds": round(seconds, 4),
+                **{name: value for name, value in logs.items() if name.startswith(KEPT)},
+            }
             with self.path.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
             self.shown.advance(state.global_step, f"{shown(logs)}, {seen / seconds:,.0f} tokens/s")
@@ -144,11 +163,17 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None):
 
             times = sorted(self.seconds)
             peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
-            return {"losses": [round(one, 6) for one in self.losses],
-                    "reference_left_at": self.parted if self.reference else None,
-                    "first_loss": self.losses[0] if self.losses else None, "last_loss": self.losses[-1] if self.losses else None,
-                    "first_step_seconds": round(self.seconds[0], 2) if self.seconds else None,  # of this process: it compiles
-                    "train_seconds": round(sum(times), 2), "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
-                    "peak_gib": round(peak, 2) if peak else None}
+            return {
+                "losses": [round(one, 6) for one in self.losses],
+                "reference_left_at": self.parted if self.reference else None,
+                "first_loss": self.losses[0] if self.losses else None,
+                "last_loss": self.losses[-1] if self.losses else None,
+                "first_step_seconds": round(self.seconds[0], 2)
+                if self.seconds
+                else None,  # of this process: it compiles
+                "train_seconds": round(sum(times), 2),
+                "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
+                "peak_gib": round(peak, 2) if peak else None,
+            }
 
     return Watcher()

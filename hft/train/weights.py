@@ -27,7 +27,9 @@ def save(run: Path, name: str, model, tokenizer, plan: Plan) -> None:
 
 def stale(new: Path, old: Path) -> bool:
     """True when other weights stand where the new ones go: what was asked or made of them is void."""
-    return old.exists() and any(files.sha256(path) != files.sha256(old / path.name) for path in new.glob("*.safetensors"))
+    return old.exists() and any(
+        files.sha256(path) != files.sha256(old / path.name) for path in new.glob("*.safetensors")
+    )
 
 
 def tidy(adapter: Path) -> None:

@@ -27,7 +27,10 @@ def test_they_run_in_order_and_stop_at_a_failure(shell, recipes):
     done = shell("train", "quickstart", "dataless", "quickstart", "--dry-run", HFT_RECIPES=str(recipes))
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("== ")] == ["== 1 of 3: hft train quickstart", "== 2 of 3: hft train dataless"]
+    assert [line for line in lines if line.startswith("== ")] == [
+        "== 1 of 3: hft train quickstart",
+        "== 2 of 3: hft train dataless",
+    ]
     assert "no data file missing.jsonl" in done.stderr
     states = [[word.strip() for word in columns(line)][:2] for line in lines[-3:]]
     assert states == [["quickstart", "done"], ["dataless", "failed (exit 1)"], ["quickstart", "not begun"]]
@@ -54,7 +57,18 @@ def test_options_reach_every_recipe(monkeypatch, invoke):
 
     called = []
     monkeypatch.setattr(batch, "one", lambda command: called.append(command[3:]) or 0)
-    result = invoke("train", "quickstart", "quickstart", "--set", "train.steps=3", "--max-steps", "2", "--backend", "plain", "--anew")
+    result = invoke(
+        "train",
+        "quickstart",
+        "quickstart",
+        "--set",
+        "train.steps=3",
+        "--max-steps",
+        "2",
+        "--backend",
+        "plain",
+        "--anew",
+    )
     assert result.exit_code == 0, result.output
     wanted = ["train", "quickstart", "--anew", "--set", "train.steps=3", "--max-steps", "2", "--backend", "plain"]
     assert called == [wanted, wanted]

@@ -11,8 +11,10 @@ from hft.errors import HftError
 
 QUICK = settings(deadline=None, database=None, max_examples=100)
 LINE = st.text(st.characters(codec="utf-8", min_codepoint=2), max_size=25)
-ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
-          "Write a response that appropriately completes the request.")
+ALPACA = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request."
+)
 SHORT = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 ROW = {"context": " 한강은 서울을 지난다.\n", "question": " 어디를 지나나? ", "answer": " 서울 "}
 
@@ -22,30 +24,78 @@ class Chat(Characters):
 
     def apply_chat_template(self, turns, tokenize, add_generation_prompt=False):
         assert tokenize is False
-        return "".join(f"[{t['role']}]{t['content']}<end>\n" for t in turns) + f"[assistant]{self.opening}" * add_generation_prompt
+        return (
+            "".join(f"[{t['role']}]{t['content']}<end>\n" for t in turns)
+            + f"[assistant]{self.opening}" * add_generation_prompt
+        )
 
 
 FORMATS = [  # format, row, told, prompt, answer
     ("question", ROW, None, "한강은 서울을 지난다.\n\nQuestion: 어디를 지나나?\nAnswer:", " 서울 "),
-    ("question", ROW, "Use its words.", "Use its words.\n\n한강은 서울을 지난다.\n\nQuestion: 어디를 지나나?\nAnswer:", " 서울 "),
+    (
+        "question",
+        ROW,
+        "Use its words.",
+        "Use its words.\n\n한강은 서울을 지난다.\n\nQuestion: 어디를 지나나?\nAnswer:",
+        " 서울 ",
+    ),
     ("question", {**ROW, "context": " "}, None, "Question: 어디를 지나나?\nAnswer:", " 서울 "),
     ("question", {"context": 1, "question": 2, "answer": 3}, None, "1\n\nQuestion: 2\nAnswer:", "3"),
-    ("instruction", {"instruction": " 번역하라 ", "input": " dog\n", "output": "개"}, None,
-     f"{ALPACA}\n\n### Instruction:\n번역하라\n\n### Input:\ndog\n\n### Response:", "개"),
-    ("instruction", {"instruction": "인사하라", "input": "", "output": "안녕"}, None,
-     f"{SHORT}\n\n### Instruction:\n인사하라\n\n### Response:", "안녕"),
-    ("instruction", {"instruction": "인사하라", "input": None, "output": "안녕"}, None,
-     f"{SHORT}\n\n### Instruction:\n인사하라\n\n### Response:", "안녕"),
-    ("instruction", {"instruction": "인사하라", "output": "안녕"}, "너는 비서다.",
-     "너는 비서다.\n\n### Instruction:\n인사하라\n\n### Response:", "안녕"),
-    ("instruction", ROW, None,
-     f"{ALPACA}\n\n### Instruction:\n어디를 지나나?\n\n### Input:\n한강은 서울을 지난다.\n\n### Response:", " 서울 "),
+    (
+        "instruction",
+        {"instruction": " 번역하라 ", "input": " dog\n", "output": "개"},
+        None,
+        f"{ALPACA}\n\n### Instruction:\n번역하라\n\n### Input:\ndog\n\n### Response:",
+        "개",
+    ),
+    (
+        "instruction",
+        {"instruction": "인사하라", "input": "", "output": "안녕"},
+        None,
+        f"{SHORT}\n\n### Instruction:\n인사하라\n\n### Response:",
+        "안녕",
+    ),
+    (
+        "instruction",
+        {"instruction": "인사하라", "input": None, "output": "안녕"},
+        None,
+        f"{SHORT}\n\n### Instruction:\n인사하라\n\n### Response:",
+        "안녕",
+    ),
+    (
+        "instruction",
+        {"instruction": "인사하라", "output": "안녕"},
+        "너는 비서다.",
+        "너는 비서다.\n\n### Instruction:\n인사하라\n\n### Response:",
+        "안녕",
+    ),
+    (
+        "instruction",
+        ROW,
+        None,
+        f"{ALPACA}\n\n### Instruction:\n어디를 지나나?\n\n### Input:\n한강은 서울을 지난다.\n\n### Response:",
+        " 서울 ",
+    ),
     ("chat", ROW, None, [{"role": "user", "content": "한강은 서울을 지난다.\n\n어디를 지나나?"}], " 서울 "),
-    ("chat", {"instruction": "인사하라", "input": "", "output": "안녕"}, "너는 비서다.",
-     [{"role": "system", "content": "너는 비서다."}, {"role": "user", "content": "인사하라"}], "안녕"),
-    ("chat", {"messages": [{"role": "user", "content": "가", "id": 7}, {"role": "assistant", "content": "나"}]}, None,
-     [{"role": "user", "content": "가"}], "나"),
-    ("reasoning", {"Question": " Why? ", "Complex_CoT": " Because.\n", "Response": " So. "}, None, f"""{formats.EXPERT}
+    (
+        "chat",
+        {"instruction": "인사하라", "input": "", "output": "안녕"},
+        "너는 비서다.",
+        [{"role": "system", "content": "너는 비서다."}, {"role": "user", "content": "인사하라"}],
+        "안녕",
+    ),
+    (
+        "chat",
+        {"messages": [{"role": "user", "content": "가", "id": 7}, {"role": "assistant", "content": "나"}]},
+        None,
+        [{"role": "user", "content": "가"}],
+        "나",
+    ),
+    (
+        "reasoning",
+        {"Question": " Why? ", "Complex_CoT": " Because.\n", "Response": " So. "},
+        None,
+        f"""{formats.EXPERT}
 
 ### Instruction:
 {formats.MEDICAL}
@@ -55,23 +105,68 @@ Why?
 
 ### Response:
 <think>
-""", "Because.\n</think>\nSo."),
-    ("reasoning", {"question": "Why?", "input": "It is.", "reasoning": "A.", "answer": "B."}, "Be brief.",
-     f"{formats.EXPERT}\n\n### Instruction:\nBe brief.\n\n### Question:\nWhy?\n\nIt is.\n\n### Response:\n<think>\n", "A.\n</think>\nB."),
-    ("codeio", {"kind": "input", "problem": "Double it.", "requirements": "", "code": "def f(n): ...\n", "name": "f", "output_json": "4",
-                "answer": "x"}, "Guess.",
-     "Double it.\n\n### Code:\n```python\ndef f(n): ...\n```\n\n### Output of `f`:\n4\n\n### Task:\nGuess. {\"input\": ...}\n\n"
-     "### Response:", "x"),
-    ("ko_en", {"ko": "개", "en": "dog"}, None,
-     f"{ALPACA}\n\n### Instruction:\nTranslate this Korean text into English.\n\n### Input:\n개\n\n### Response:", "dog"),
-    ("en_ko", {"ko": "개", "en": "dog"}, "번역", f"{ALPACA}\n\n### Instruction:\n번역\n\n### Input:\ndog\n\n### Response:", "개"),
-    ("chat", {"Question": "Why?", "Complex_CoT": "Because.", "Response": "So."}, None, [{"role": "user", "content": "Why?"}],
-     "<think>\nBecause.\n</think>\n\nSo."),
-    ("chat", {**ROW, "messages": []}, None, [{"role": "user", "content": "한강은 서울을 지난다.\n\n어디를 지나나?"}], " 서울 "),
+""",
+        "Because.\n</think>\nSo.",
+    ),
+    (
+        "reasoning",
+        {"question": "Why?", "input": "It is.", "reasoning": "A.", "answer": "B."},
+        "Be brief.",
+        f"{formats.EXPERT}\n\n### Instruction:\nBe brief.\n\n### Question:\nWhy?\n\nIt is.\n\n### Response:\n<think>\n",
+        "A.\n</think>\nB.",
+    ),
+    (
+        "codeio",
+        {
+            "kind": "input",
+            "problem": "Double it.",
+            "requirements": "",
+            "code": "def f(n): ...\n",
+            "name": "f",
+            "output_json": "4",
+            "answer": "x",
+        },
+        "Guess.",
+        'Double it.\n\n### Code:\n```python\ndef f(n): ...\n```\n\n### Output of `f`:\n4\n\n### Task:\nGuess. {"input": ...}\n\n'
+        "### Response:",
+        "x",
+    ),
+    (
+        "ko_en",
+        {"ko": "개", "en": "dog"},
+        None,
+        f"{ALPACA}\n\n### Instruction:\nTranslate this Korean text into English.\n\n### Input:\n개\n\n### Response:",
+        "dog",
+    ),
+    (
+        "en_ko",
+        {"ko": "개", "en": "dog"},
+        "번역",
+        f"{ALPACA}\n\n### Instruction:\n번역\n\n### Input:\ndog\n\n### Response:",
+        "개",
+    ),
+    (
+        "chat",
+        {"Question": "Why?", "Complex_CoT": "Because.", "Response": "So."},
+        None,
+        [{"role": "user", "content": "Why?"}],
+        "<think>\nBecause.\n</think>\n\nSo.",
+    ),
+    (
+        "chat",
+        {**ROW, "messages": []},
+        None,
+        [{"role": "user", "content": "한강은 서울을 지난다.\n\n어디를 지나나?"}],
+        " 서울 ",
+    ),
 ]
 LACKING = [
     ("question", {"Question": "가", "Answer": "나"}, "'context'; the row has: Question, Answer"),
-    ("question", {"context": "가", "question": "나", "answer": None}, "'answer'; the row has: context, question, answer (answer is null)"),
+    (
+        "question",
+        {"context": "가", "question": "나", "answer": None},
+        "'answer'; the row has: context, question, answer (answer is null)",
+    ),
     ("instruction", {"prompt": "가"}, "'instruction' or 'question'; the row has: prompt"),
     ("instruction", {"instruction": "가"}, "'output' or 'answer'; the row has: instruction"),
     ("chat", {"answer": "가"}, "'question' or 'Question' or 'instruction'; the row has: answer"),
@@ -82,7 +177,9 @@ LACKING = [
 ]
 
 
-@pytest.mark.parametrize(("name", "row", "told", "prompt", "answer"), FORMATS, ids=[f"{i}-{one[0]}" for i, one in enumerate(FORMATS)])
+@pytest.mark.parametrize(
+    ("name", "row", "told", "prompt", "answer"), FORMATS, ids=[f"{i}-{one[0]}" for i, one in enumerate(FORMATS)]
+)
 def test_a_row_becomes_exactly_this(name, row, told, prompt, answer):
     assert formats.FORMATS[name](row, told) == (prompt, answer)
 
@@ -98,11 +195,23 @@ def test_a_missing_column_is_named_with_those_that_are_there(name, row, said):
     assert error.value.args == (said,)
 
 
-@pytest.mark.parametrize(("prompt", "answer", "text", "completion"), [
-    ("Answer:", "서울", "Answer:", " 서울"), ("Answer: ", " 서울 \n", "Answer:", " 서울"), ("Answer: \t ", "서울", "Answer:", " 서울"),
-    ("### Response:\n", "서울", "### Response:\n", "서울"),  # the newline stays where the format put it, and takes the space's place
-    ("Answer:\n ", "서울", "Answer:", " 서울"), ("", "서울", "", " 서울"), ("Answer:", "", "Answer:", " "),
-])
+@pytest.mark.parametrize(
+    ("prompt", "answer", "text", "completion"),
+    [
+        ("Answer:", "서울", "Answer:", " 서울"),
+        ("Answer: ", " 서울 \n", "Answer:", " 서울"),
+        ("Answer: \t ", "서울", "Answer:", " 서울"),
+        (
+            "### Response:\n",
+            "서울",
+            "### Response:\n",
+            "서울",
+        ),  # the newline stays where the format put it, and takes the space's place
+        ("Answer:\n ", "서울", "Answer:", " 서울"),
+        ("", "서울", "", " 서울"),
+        ("Answer:", "", "Answer:", " "),
+    ],
+)
 def test_the_space_goes_in_front_of_the_answer(prompt, answer, text, completion):
     assert prompts.encode(prompt, answer, Characters()) == (text, completion, ids(f"\1{text}"), ids(f"{completion}\0"))
 
@@ -112,9 +221,16 @@ def test_the_space_goes_in_front_of_the_answer(prompt, answer, text, completion)
 def test_the_two_parts_are_the_tokens_of_the_whole_and_its_end(prompt, answer):
     tokens = prompts.encode(prompt, answer, Characters())
     assert not tokens.prompt.endswith(" ")
-    assert prompt.startswith(tokens.prompt) and not prompt[len(tokens.prompt):].strip()
-    assert tokens.completion == answer.strip() if tokens.prompt.endswith("\n") else tokens.completion == " " + answer.strip()
-    assert tokens.prompt_ids + tokens.completion_ids == [*Characters()(tokens.prompt + tokens.completion)["input_ids"], 0]
+    assert prompt.startswith(tokens.prompt) and not prompt[len(tokens.prompt) :].strip()
+    assert (
+        tokens.completion == answer.strip()
+        if tokens.prompt.endswith("\n")
+        else tokens.completion == " " + answer.strip()
+    )
+    assert tokens.prompt_ids + tokens.completion_ids == [
+        *Characters()(tokens.prompt + tokens.completion)["input_ids"],
+        0,
+    ]
     assert tokens.prompt_ids == Characters()(tokens.prompt)["input_ids"]
 
 
@@ -126,8 +242,11 @@ def test_a_formats_prompt_is_kept_to_the_letter_and_asks_for_a_space(name, conte
     assert (tokens.prompt, tokens.completion) == (prompt, " " + answer.strip())
 
 
-@pytest.mark.parametrize("change", [lambda text: f"{text}\0" if text.endswith("울") else text, lambda text: text.replace(": ", "§")],
-                         ids=["an end set by the tokenizer is not set twice", "parts whose seam is one token are tokenised apart"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: f"{text}\0" if text.endswith("울") else text, lambda text: text.replace(": ", "§")],
+    ids=["an end set by the tokenizer is not set twice", "parts whose seam is one token are tokenised apart"],
+)
 def test_a_tokenizer_with_ways_of_its_own_gives_the_same_two_parts(change):
     assert prompts.encode("Answer:", "서울", Characters(change))[2:] == (ids("\1Answer:"), ids(" 서울\0"))
 
@@ -160,16 +279,24 @@ def test_a_chat_keeps_its_reasoning_whatever_the_template_does(opening, completi
 def test_a_chat_without_a_template_says_what_to_write():
     with pytest.raises(HftError) as error:
         prompts.encode([{"role": "user", "content": "가"}], "나", Characters())
-    assert error.value.message == ("this model's tokenizer has no chat template\n"
-                                   "  Fix: write prompt.format: instruction or question, or use the Instruct model")
+    assert error.value.message == (
+        "this model's tokenizer has no chat template\n"
+        "  Fix: write prompt.format: instruction or question, or use the Instruct model"
+    )
 
 
-@pytest.mark.parametrize(("name", "row", "prompt"), [
-    ("chat", {**ROW, "context": " \n"}, [{"role": "user", "content": "어디를 지나나?"}]),
-    ("chat", {"instruction": "더하라", "input": 42, "output": 43}, [{"role": "user", "content": "42\n\n더하라"}]),
-    ("instruction", {"instruction": "더하라", "input": 42, "output": 43},
-     f"{ALPACA}\n\n### Instruction:\n더하라\n\n### Input:\n42\n\n### Response:"),
-])
+@pytest.mark.parametrize(
+    ("name", "row", "prompt"),
+    [
+        ("chat", {**ROW, "context": " \n"}, [{"role": "user", "content": "어디를 지나나?"}]),
+        ("chat", {"instruction": "더하라", "input": 42, "output": 43}, [{"role": "user", "content": "42\n\n더하라"}]),
+        (
+            "instruction",
+            {"instruction": "더하라", "input": 42, "output": 43},
+            f"{ALPACA}\n\n### Instruction:\n더하라\n\n### Input:\n42\n\n### Response:",
+        ),
+    ],
+)
 def test_a_blank_context_is_none_and_a_number_is_text(name, row, prompt):
     assert formats.FORMATS[name](row, None)[0] == prompt
 

@@ -29,32 +29,95 @@ def talk(*said):
 COUNTS = [  # what, training rows, held-out rows, counts
     ("nothing in common", [row(SHORT, "어디?")], [row(OTHER, "어느 강?")], Overlap(1, 0, 0, 0, 0, 0)),
     ("the same row", [row(SHORT, "어디?")], [row(SHORT, "어디?")], Overlap(1, 1, 1, 1, 0, 0)),
-    ("the same row with another answer", [row(SHORT, "어디?", "가")], [row(SHORT, "어디?", "나")], Overlap(1, 1, 1, 1, 0, 0)),
-    ("the same row in other white space", [row(SHORT, "어디 를?")], [row(f" {SHORT}\n".replace(" ", "  "), "어디\t를?")],
-     Overlap(1, 1, 1, 1, 0, 0)),
-    ("a trained context with a new question", [row(SHORT, "어디?")], [row(SHORT, "무엇이?")], Overlap(1, 0, 1, 0, 0, 0)),
+    (
+        "the same row with another answer",
+        [row(SHORT, "어디?", "가")],
+        [row(SHORT, "어디?", "나")],
+        Overlap(1, 1, 1, 1, 0, 0),
+    ),
+    (
+        "the same row in other white space",
+        [row(SHORT, "어디 를?")],
+        [row(f" {SHORT}\n".replace(" ", "  "), "어디\t를?")],
+        Overlap(1, 1, 1, 1, 0, 0),
+    ),
+    (
+        "a trained context with a new question",
+        [row(SHORT, "어디?")],
+        [row(SHORT, "무엇이?")],
+        Overlap(1, 0, 1, 0, 0, 0),
+    ),
     ("a repeated wording over a new context", [row(SHORT, "어디?")], [row(OTHER, "어디?")], Overlap(1, 0, 0, 1, 0, 0)),
-    ("context and question from two rows", [row(SHORT, "가?"), row(OTHER, "나?")], [row(SHORT, "나?")], Overlap(1, 0, 1, 1, 0, 0)),
-    ("seven words have no 8-gram", [row(words(1, 7), "가?")], [row(words(1, 7) + ".", "나?")], Overlap(1, 0, 0, 0, 0, 0)),
+    (
+        "context and question from two rows",
+        [row(SHORT, "가?"), row(OTHER, "나?")],
+        [row(SHORT, "나?")],
+        Overlap(1, 0, 1, 1, 0, 0),
+    ),
+    (
+        "seven words have no 8-gram",
+        [row(words(1, 7), "가?")],
+        [row(words(1, 7) + ".", "나?")],
+        Overlap(1, 0, 0, 0, 0, 0),
+    ),
     ("eight words are one", [row(words(1, 9), "가?")], [row(words(1, 8), "나?")], Overlap(1, 0, 0, 0, 1, 1)),
     ("4 of 9 are not yet half", [row(words(1, 11), "가?")], [row(words(1, 16), "나?")], Overlap(1, 0, 0, 0, 0, 4 / 9)),
     ("5 of 9 are more", [row(words(1, 12), "가?")], [row(words(1, 16), "나?")], Overlap(1, 0, 0, 0, 1, 5 / 9)),
     ("5 of 10 are exactly half", [row(words(1, 12), "가?")], [row(words(1, 17), "나?")], Overlap(1, 0, 0, 0, 1, 1 / 2)),
-    ("the 8-grams of two rows add up", [row(words(1, 8), "가?"), row(words(2, 9), "가?")], [row(words(1, 9), "나?")],
-     Overlap(1, 0, 0, 0, 1, 1)),
-    ("large and small letters are one", [row("A b C d E f G h", "a?")], [row("a B c D e F g H", "b?")], Overlap(1, 0, 0, 0, 1, 1)),
-    ("the mean is over all held-out rows", [row(words(1, 8), "가?")], [row(words(1, 8), "나?"), row(SHORT, "나?"), row(OTHER, "나?")],
-     Overlap(3, 0, 1, 0, 1, 1 / 3)),
-    ("questions without a context", [row("", "가?"), row("", words(1, 8))], [row("", "가?"), row("", words(1, 9)), row("", "나?")],
-     Overlap(3, 1, 0, 1, 1, 1 / 6)),
-    ("no context at all, or null", [{"question": "가?"}], [{"question": "가?", "context": None}], Overlap(1, 1, 0, 1, 0, 0)),
-    ("with a context, a question's 8-grams do not count", [row(SHORT, words(1, 8))], [row(OTHER, words(1, 8))],
-     Overlap(1, 0, 0, 1, 0, 0)),
-    ("Alpaca's names", [{"instruction": "가?", "input": SHORT}],
-     [{"instruction": "가?", "input": SHORT}, {"instruction": "나?", "input": ""}], Overlap(2, 1, 1, 1, 0, 0)),
-    ("a conversation is what comes before its answer", [talk("가?", "하나")], [talk("가?", "둘"), talk("나?", "하나")],
-     Overlap(2, 1, 0, 1, 0, 0)),
-    ("a longer conversation", [talk("가", "나", "다", "라")], [talk("가", "나", "다", "마"), talk("가", "나")], Overlap(2, 1, 0, 1, 0, 0)),
+    (
+        "the 8-grams of two rows add up",
+        [row(words(1, 8), "가?"), row(words(2, 9), "가?")],
+        [row(words(1, 9), "나?")],
+        Overlap(1, 0, 0, 0, 1, 1),
+    ),
+    (
+        "large and small letters are one",
+        [row("A b C d E f G h", "a?")],
+        [row("a B c D e F g H", "b?")],
+        Overlap(1, 0, 0, 0, 1, 1),
+    ),
+    (
+        "the mean is over all held-out rows",
+        [row(words(1, 8), "가?")],
+        [row(words(1, 8), "나?"), row(SHORT, "나?"), row(OTHER, "나?")],
+        Overlap(3, 0, 1, 0, 1, 1 / 3),
+    ),
+    (
+        "questions without a context",
+        [row("", "가?"), row("", words(1, 8))],
+        [row("", "가?"), row("", words(1, 9)), row("", "나?")],
+        Overlap(3, 1, 0, 1, 1, 1 / 6),
+    ),
+    (
+        "no context at all, or null",
+        [{"question": "가?"}],
+        [{"question": "가?", "context": None}],
+        Overlap(1, 1, 0, 1, 0, 0),
+    ),
+    (
+        "with a context, a question's 8-grams do not count",
+        [row(SHORT, words(1, 8))],
+        [row(OTHER, words(1, 8))],
+        Overlap(1, 0, 0, 1, 0, 0),
+    ),
+    (
+        "Alpaca's names",
+        [{"instruction": "가?", "input": SHORT}],
+        [{"instruction": "가?", "input": SHORT}, {"instruction": "나?", "input": ""}],
+        Overlap(2, 1, 1, 1, 0, 0),
+    ),
+    (
+        "a conversation is what comes before its answer",
+        [talk("가?", "하나")],
+        [talk("가?", "둘"), talk("나?", "하나")],
+        Overlap(2, 1, 0, 1, 0, 0),
+    ),
+    (
+        "a longer conversation",
+        [talk("가", "나", "다", "라")],
+        [talk("가", "나", "다", "마"), talk("가", "나")],
+        Overlap(2, 1, 0, 1, 0, 0),
+    ),
     ("no held-out rows", [row(SHORT, "가?")], [], Overlap(0, 0, 0, 0, 0, 0)),
     ("no training rows", [], [row(SHORT, "가?")], Overlap(1, 0, 0, 0, 0, 0)),
 ]
@@ -65,11 +128,17 @@ def test_the_counts_are_as_counted_by_hand(what, train, evaluate, counts):
     assert measure(train, evaluate) == pytest.approx(counts)
 
 
-@pytest.mark.parametrize(("counts", "leaks"), [
-    (Overlap(9, 0, 0, 0, 0, 0), False), (Overlap(9, 0, 0, 9, 0, 0.4), False),  # wordings may be repeated
-    (Overlap(9, 1, 0, 0, 0, 0), True), (Overlap(9, 0, 1, 0, 0, 0), True), (Overlap(9, 0, 0, 0, 4, 0.1), False),
+@pytest.mark.parametrize(
+    ("counts", "leaks"),
+    [
+        (Overlap(9, 0, 0, 0, 0, 0), False),
+        (Overlap(9, 0, 0, 9, 0, 0.4), False),  # wordings may be repeated
+        (Overlap(9, 1, 0, 0, 0, 0), True),
+        (Overlap(9, 0, 1, 0, 0, 0), True),
+        (Overlap(9, 0, 0, 0, 4, 0.1), False),
         (Overlap(9, 0, 0, 0, 5, 0.5), True),
-])
+    ],
+)
 def test_one_known_row_or_context_is_a_leak_and_so_are_many_suspects(counts, leaks):
     assert counts.leaks is leaks
 
@@ -77,10 +146,13 @@ def test_one_known_row_or_context_is_a_leak_and_so_are_many_suspects(counts, lea
 def test_the_description_names_every_count():
     assert Overlap(100, 1, 2, 30, 4, 0.05).describe() == (
         "of 100 held-out rows 1 are training rows, 2 have a trained context, 4 have 50% or more of their 8-grams in training rows "
-        "(mean 5%); 30 repeat a question's wording")
+        "(mean 5%); 30 repeat a question's wording"
+    )
 
 
-@pytest.mark.parametrize(("text", "count"), [("", 0), (words(1, 7), 0), (words(1, 8), 1), (words(1, 10), 3), ("가 " * 20, 1)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("", 0), (words(1, 7), 0), (words(1, 8), 1), (words(1, 10), 3), ("가 " * 20, 1)]
+)
 def test_a_text_has_as_many_8_grams_as_it_has_different_places(text, count):
     assert len(grams(text)) == count
 
@@ -113,6 +185,8 @@ def test_training_on_the_held_out_rows_is_seen_in_full(same):
 RECIPE = """{"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 9}, "prompt": {"format": "mine.py:form"},
 "train": {"batch_size": 1, "steps": 1, "learning_rate": 0.1}, "data": {"memorise": true, "train": {"source": "jsonl", "file": "a.jsonl"},
 "evaluate": {"source": "jsonl", "file": "b.jsonl"}}}"""
+
+
 @pytest.mark.parametrize(("held", "leaks"), [("1 + 1", True), ("2 + 2", False)], ids=["same", "other"])
 def test_rows_with_columns_of_their_own_leak_where_they_are_the_same(tmp_path, monkeypatch, held, leaks):
     monkeypatch.setenv("HFT_RECIPES", str(tmp_path))

@@ -12,9 +12,15 @@ from hft.data import prepare as rows
 from hft.data import rows as rows_
 from hft.errors import HftError
 
-QUICK = settings(deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-RECIPE = {"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 60}, "prompt": {"format": "question"},
-          "train": {"batch_size": 1, "steps": 1, "learning_rate": 1.0e-3, "seed": 7}}
+QUICK = settings(
+    deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+RECIPE = {
+    "method": "sft",
+    "model": {"name": "m", "revision": "r", "max_tokens": 60},
+    "prompt": {"format": "question"},
+    "train": {"batch_size": 1, "steps": 1, "learning_rate": 1.0e-3, "seed": 7},
+}
 
 
 def ask(number, **more):
@@ -22,7 +28,15 @@ def ask(number, **more):
 
 
 ROWS, LONG = [ask(number) for number in range(10)], ask(10, context="글" * 60)
-MIXED = [*ROWS, ROWS[3], ask(11, answer=" \n"), ask(12, answer=""), {**ROWS[4], "id": "again"}, LONG, ask(4, id="other", answer="다른 답")]
+MIXED = [
+    *ROWS,
+    ROWS[3],
+    ask(11, answer=" \n"),
+    ask(12, answer=""),
+    {**ROWS[4], "id": "again"},
+    LONG,
+    ask(4, id="other", answer="다른 답"),
+]
 HALF, TITLES = "data.held_out=0.5", "data.train.group=title"
 
 
@@ -52,20 +66,52 @@ def refusal(loaded, tokenizer=None):
     return error.value.message
 
 
-@pytest.mark.parametrize(("given_rows", "counts"), [
-    (([*MIXED, ask(20)], None, "data.train.first=16", "data.train.sample=8", "data.held_out=0.25", "evaluate.rows=1"),
-     {"train": {"read": 16, "duplicate": -2, "empty": -2, "too long": -1, "not sampled": -3, "held out": -2, "kept": 6},
-      "evaluate": {"held out": 2, "not sampled": -1, "kept": 1}}),
-    ((ROWS[:4], [*MIXED[5:15], ask(20)], "data.evaluate.sample=5", "evaluate.rows=3"),
-     {"train": {"read": 4, "kept": 4}, "evaluate": {"read": 11, "empty": -2, "too long": -1, "not sampled": -5, "kept": 3}}),
-])
+@pytest.mark.parametrize(
+    ("given_rows", "counts"),
+    [
+        (
+            (
+                [*MIXED, ask(20)],
+                None,
+                "data.train.first=16",
+                "data.train.sample=8",
+                "data.held_out=0.25",
+                "evaluate.rows=1",
+            ),
+            {
+                "train": {
+                    "read": 16,
+                    "duplicate": -2,
+                    "empty": -2,
+                    "too long": -1,
+                    "not sampled": -3,
+                    "held out": -2,
+                    "kept": 6,
+                },
+                "evaluate": {"held out": 2, "not sampled": -1, "kept": 1},
+            },
+        ),
+        (
+            (ROWS[:4], [*MIXED[5:15], ask(20)], "data.evaluate.sample=5", "evaluate.rows=3"),
+            {
+                "train": {"read": 4, "kept": 4},
+                "evaluate": {"read": 11, "empty": -2, "too long": -1, "not sampled": -5, "kept": 3},
+            },
+        ),
+    ],
+)
 def test_every_filter_is_counted_in_its_order(load, given_rows, counts):
     once = rows_.read(loaded := load(*given_rows))
     assert [rows.prepare(loaded, once, Characters()).counts for _ in range(2)] == [counts, counts]
 
 
 @QUICK
-@given(st.lists(st.sampled_from(MIXED), max_size=20), st.none() | st.integers(5, 20), st.none() | st.integers(2, 9), st.floats(0.1, 0.5))
+@given(
+    st.lists(st.sampled_from(MIXED), max_size=20),
+    st.none() | st.integers(5, 20),
+    st.none() | st.integers(2, 9),
+    st.floats(0.1, 0.5),
+)
 def test_read_and_all_that_was_dropped_is_what_is_kept(load, more, first, sample, share):
     limits = (f"data.train.first={first or 'null'}", f"data.train.sample={sample or 'null'}", f"data.held_out={share}")
     prepared = prepare(load(ROWS + more, None, *limits, "data.memorise=true"), Characters())
@@ -83,21 +129,42 @@ def test_the_limit_counts_the_prompt_the_answer_and_their_ends(load, limit, kept
 def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_answer_first(load):
     row = {"Q": "가?", "A": "나", "context": "글", "answers": ["너", "나"]}
     assert prepare(load([row], None, "data.train.columns={question: Q, answer: A}")).train == [
-        ("1", {**row, "question": "가?", "answer": "나"}, "글\n\nQuestion: 가?\nAnswer:", ["나", "너"], None, None)]
+        ("1", {**row, "question": "가?", "answer": "나"}, "글\n\nQuestion: 가?\nAnswer:", ["나", "너"], None, None)
+    ]
 
 
-@pytest.mark.parametrize(("train", "changes", "message"), [
-    ([ask(1), {"Q": "가?", "A": "나"}], ["data.train.columns={question: question}"],
-     "train.jsonl, row 2: no column 'question'; it has: Q, A\n  Fix: mend data.train.columns in the recipe"),
-    ([ask(1), {"Q": "가?", "context": "나"}], [],
-     "train.jsonl, row 2: the format 'question' wants 'question'; the row has: Q, context\n"
-     "  Fix: map the column in the recipe: data.train.columns: {question: YOUR_COLUMN}; or choose another format"),
-    ([ask(1, answer="")], [], "no train row is left: read 1, empty -1, kept 0\n"
-     "  Fix: look at the filters (model.max_tokens = 60, first, sample): hft prepare mine"),
-    (ROWS, [HALF, TITLES], "row q0 has no column 'title' to split by; it has: id, context, question, answer\n  Fix: mend data.train.group"),
-    ([ask(i, title="한강") for i in range(3)], [HALF, TITLES],
-     "1 group(s) of 'title' cannot be split: nothing would be left to train on\n  Fix: choose another data.train.group"),
-])
+@pytest.mark.parametrize(
+    ("train", "changes", "message"),
+    [
+        (
+            [ask(1), {"Q": "가?", "A": "나"}],
+            ["data.train.columns={question: question}"],
+            "train.jsonl, row 2: no column 'question'; it has: Q, A\n  Fix: mend data.train.columns in the recipe",
+        ),
+        (
+            [ask(1), {"Q": "가?", "context": "나"}],
+            [],
+            "train.jsonl, row 2: the format 'question' wants 'question'; the row has: Q, context\n"
+            "  Fix: map the column in the recipe: data.train.columns: {question: YOUR_COLUMN}; or choose another format",
+        ),
+        (
+            [ask(1, answer="")],
+            [],
+            "no train row is left: read 1, empty -1, kept 0\n"
+            "  Fix: look at the filters (model.max_tokens = 60, first, sample): hft prepare mine",
+        ),
+        (
+            ROWS,
+            [HALF, TITLES],
+            "row q0 has no column 'title' to split by; it has: id, context, question, answer\n  Fix: mend data.train.group",
+        ),
+        (
+            [ask(i, title="한강") for i in range(3)],
+            [HALF, TITLES],
+            "1 group(s) of 'title' cannot be split: nothing would be left to train on\n  Fix: choose another data.train.group",
+        ),
+    ],
+)
 def test_what_cannot_be_prepared_is_named(load, train, changes, message):
     assert refusal(load(train, None, *changes)) == message
 
@@ -107,12 +174,18 @@ def test_a_leak_is_refused_with_its_counts_unless_it_is_meant(load):
     assert refusal(load(ROWS, held)) == (
         "mine: held-out rows are also trained on: of 3 held-out rows 1 are training rows, 2 have a trained context, 0 have 50% or more of "
         "their 8-grams in training rows (mean 0%); 1 repeat a question's wording\n  Fix: choose other rows, split by a column "
-        "(data.held_out, data.train.group), or say you mean it: data.memorise: true")
+        "(data.held_out, data.train.group), or say you mean it: data.memorise: true"
+    )
     assert prepare(load(ROWS, held, "data.memorise=true")).overlap[:4] == (3, 1, 2, 1)
 
 
 @QUICK
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.floats(0.01, 0.99), st.sampled_from(["title", None]), st.integers(0, 9))
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=30),
+    st.floats(0.01, 0.99),
+    st.sampled_from(["title", None]),
+    st.integers(0, 9),
+)
 def test_no_group_is_on_both_sides_and_no_row_is_lost(groups, share, group, seed):
     samples = [rows_.Sample(str(i), {"title": title}, "", [], None) for i, title in enumerate(groups)]
     largest = max(groups.count(one) for one in groups) if group else 1
@@ -143,22 +216,35 @@ def test_too_few_rows_to_split_are_named_as_that(load):
     assert all("'None'" not in refusal(load([row], None, HALF), Characters()) for row in (ask(1), LONG))
 
 
-@pytest.mark.parametrize(("train", "changes"), [
-    ([ask(i, id=None) for i in range(4)], [HALF]), ([ask(i, title="가나나나나나나나나나"[i]) for i in range(10)], [HALF, TITLES]),
-], ids=["ids are null", "one small and one large group"])
+@pytest.mark.parametrize(
+    ("train", "changes"),
+    [
+        ([ask(i, id=None) for i in range(4)], [HALF]),
+        ([ask(i, title="가나나나나나나나나나"[i]) for i in range(10)], [HALF, TITLES]),
+    ],
+    ids=["ids are null", "one small and one large group"],
+)
 def test_rows_that_can_be_split_are_split(load, train, changes):
     assert all(prepare(load(train, None, *changes))[:2])
 
 
-PARTS = [{"source": "jsonl", "file": "train.jsonl"}, {"source": "jsonl", "file": "evaluate.jsonl", "format": "instruction"}]
+PARTS = [
+    {"source": "jsonl", "file": "train.jsonl"},
+    {"source": "jsonl", "file": "evaluate.jsonl", "format": "instruction"},
+]
 
 
-@pytest.mark.parametrize(("told", "counts"), [
-    ({}, [{"read": 10, "kept": 10}, {"read": 4, "duplicate": -1, "kept": 3}]),
-    ({"weights": [2, 1]}, [{"read": 10, "not sampled": -4, "kept": 6}, {"read": 4, "duplicate": -1, "kept": 3}]),
-    ({"weights": [1, 1], "parts": [{**PARTS[0], "sample": 2}, PARTS[1]]},
-     [{"read": 10, "not sampled": -8, "kept": 2}, {"read": 4, "duplicate": -1, "not sampled": -1, "kept": 2}]),
-])
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        ({}, [{"read": 10, "kept": 10}, {"read": 4, "duplicate": -1, "kept": 3}]),
+        ({"weights": [2, 1]}, [{"read": 10, "not sampled": -4, "kept": 6}, {"read": 4, "duplicate": -1, "kept": 3}]),
+        (
+            {"weights": [1, 1], "parts": [{**PARTS[0], "sample": 2}, PARTS[1]]},
+            [{"read": 10, "not sampled": -8, "kept": 2}, {"read": 4, "duplicate": -1, "not sampled": -1, "kept": 2}],
+        ),
+    ],
+)
 def test_a_mixture_draws_from_its_parts_each_in_its_own_format(load, told, counts):
     load(ROWS, [*MIXED[:3], ROWS[1]])
     train = json.dumps({"source": "mixture", "parts": PARTS, **told})
@@ -176,23 +262,41 @@ def test_a_mixture_is_seeded(load):
     train = json.dumps({"source": "mixture", "parts": PARTS, "weights": [1, 1]})
 
     def drawn(seed):
-        return [one.id for one in prepare(load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", f"train.seed={seed}")).train]
+        return [
+            one.id
+            for one in prepare(
+                load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", f"train.seed={seed}")
+            ).train
+        ]
 
     assert drawn(1) == drawn(1) != drawn(2)
 
 
-@pytest.mark.parametrize(("setting", "said"), [
-    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b"}], "weights": [1]}',
-     "data.train: 1 weights for 2 parts: write one for each"),
-    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "fil": "b"}]}',
-     "data.train.parts.1.fil: unknown key; did you mean 'file'?"),
-    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b", "format": "quest"}]}',
-     "data.train.parts.1.format: unknown format 'quest'; did you mean 'question'?"),
-    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a", "group": "g"}, {"source": "jsonl", "file": "b"}]}',
-     "data.train: a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have"),
-    ('data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "/a"}, {"source": "aihub", "folder": "../b"}]}',
-     "data.train.parts.1.folder: a recipe holds no paths of one machine;"),
-])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b"}], "weights": [1]}',
+            "data.train: 1 weights for 2 parts: write one for each",
+        ),
+        (
+            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "fil": "b"}]}',
+            "data.train.parts.1.fil: unknown key; did you mean 'file'?",
+        ),
+        (
+            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b", "format": "quest"}]}',
+            "data.train.parts.1.format: unknown format 'quest'; did you mean 'question'?",
+        ),
+        (
+            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a", "group": "g"}, {"source": "jsonl", "file": "b"}]}',
+            "data.train: a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have",
+        ),
+        (
+            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "/a"}, {"source": "aihub", "folder": "../b"}]}',
+            "data.train.parts.1.folder: a recipe holds no paths of one machine;",
+        ),
+    ],
+)
 def test_a_wrong_mixture_is_explained(load, setting, said):
     with pytest.raises(HftError) as error:
         load(ROWS, None, setting)
@@ -209,7 +313,10 @@ def test_one_part_of_a_mixture_can_be_set(load):
 
 def test_a_part_without_rows_is_named_and_a_small_share_is_one_row(load):
     def told(*weights):
-        return f"data.train={json.dumps({'source': 'mixture', 'parts': PARTS, 'weights': weights})}", "data.evaluate=null"
+        return (
+            f"data.train={json.dumps({'source': 'mixture', 'parts': PARTS, 'weights': weights})}",
+            "data.evaluate=null",
+        )
 
     prepared = prepare(load(ROWS[:4], ROWS, *told(100, 1)))
     assert [prepared.counts[f"train part {number}"]["kept"] for number in (1, 2)] == [4, 1]

@@ -43,7 +43,9 @@ def test_the_second_time_nothing_is_tokenised(small):
     assert tokens.folder().stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("change", [{"pairs": [*PAIRS[:2], ("Answer:", "대구")]}, {"pairs": PAIRS[::-1]}, {"vocabulary": "b"}])
+@pytest.mark.parametrize(
+    "change", [{"pairs": [*PAIRS[:2], ("Answer:", "대구")]}, {"pairs": PAIRS[::-1]}, {"vocabulary": "b"}]
+)
 def test_other_rows_or_another_tokenizer_are_tokenised(change):
     encode()
     assert encode(**change)[1] > 0

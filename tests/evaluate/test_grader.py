@@ -19,7 +19,9 @@ def test_options_weights_and_names_of_a_shipped_recipe():
     recipe = recipe_file.load("grpo_indonesian").recipe
     made = grader.of(recipe, None)
     assert [one.__name__ for one in made] == ["format_exact", "format_approximate", "answer", "number", "language"]
-    assert made[2](prompts=["?"] * 2, completions=SAID, completion_ids=None, trainer_state=None, answer=["34", "34"]) == [5.0, -4.5]
+    assert made[2](
+        prompts=["?"] * 2, completions=SAID, completion_ids=None, trainer_state=None, answer=["34", "34"]
+    ) == [5.0, -4.5]
 
 
 def test_two_rewards_of_one_function_have_two_names():
@@ -31,16 +33,24 @@ def test_two_rewards_of_one_function_have_two_names():
 def test_seed_scores_are_the_recipes_choice(tmp_path):
     told = Reward(name="format_exact", compat="seed")
     assert grader.judge(told, tmp_path, Tags())(prompts=[], completions=[[{"content": "</think>"}]]) == [3.0]
-    assert grader.judge(Reward(name="format_exact"), tmp_path, Tags())(prompts=[], completions=[[{"content": "</think>"}]]) == [0.0]
+    assert grader.judge(Reward(name="format_exact"), tmp_path, Tags())(
+        prompts=[], completions=[[{"content": "</think>"}]]
+    ) == [0.0]
 
 
-@pytest.mark.parametrize(("reward", "said"), [
-    ("- fromat_exact", "unknown reward 'fromat_exact'; did you mean 'format_exact'?; known: format_exact, format_approximate, answer, "
-                       "number, language, codeio, or file.py:function beside the recipe"),
-    ("- language", "language needs options.wanted"),
-    ("- {name: format_exact, options: {scroe: 1}}", "format_exact has no option 'scroe'; it has: score"),
-    ("- grpo_quickstart.py:wrong", "grpo_quickstart.py has no function 'wrong'; it has: review, one_word, right"),
-])
+@pytest.mark.parametrize(
+    ("reward", "said"),
+    [
+        (
+            "- fromat_exact",
+            "unknown reward 'fromat_exact'; did you mean 'format_exact'?; known: format_exact, format_approximate, answer, "
+            "number, language, codeio, or file.py:function beside the recipe",
+        ),
+        ("- language", "language needs options.wanted"),
+        ("- {name: format_exact, options: {scroe: 1}}", "format_exact has no option 'scroe'; it has: score"),
+        ("- grpo_quickstart.py:wrong", "grpo_quickstart.py has no function 'wrong'; it has: review, one_word, right"),
+    ],
+)
 def test_a_wrong_reward_is_explained_by_check(invoke, tmp_path, reward, said):
     import shutil
 
@@ -54,11 +64,17 @@ def test_a_wrong_reward_is_explained_by_check(invoke, tmp_path, reward, said):
     assert f"rewards: {said}\n" in result.output
 
 
-@pytest.mark.parametrize(("setting", "said"), [
-    ("grpo.generations=5", "train.batch_size 16 counts completions and must be divisible by grpo.generations 5; "
-                           "generations that fit: 2, 4, 8, 16"),
-    ("method=sft", "'grpo' and 'rewards' belong to method: grpo"),
-])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "grpo.generations=5",
+            "train.batch_size 16 counts completions and must be divisible by grpo.generations 5; "
+            "generations that fit: 2, 4, 8, 16",
+        ),
+        ("method=sft", "'grpo' and 'rewards' belong to method: grpo"),
+    ],
+)
 def test_a_recipe_that_contradicts_itself_is_explained(invoke, setting, said):
     result = invoke("check", "grpo_quickstart", "--set", setting)
     assert result.exit_code == 1

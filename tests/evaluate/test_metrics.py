@@ -14,28 +14,65 @@ QUICK = settings(deadline=None, database=None, max_examples=100)
 TEXT = st.text(max_size=30) | st.text("가나다 abAB'\"《》<>〈〉()‘’“”「」『』·.,!?\t\n　İΣß", max_size=30)
 
 NORMAL = [
-    ("백두산", "백두산"), ("《삼국지》의 저자", "삼국지 의 저자"), ("'백두산'", "백두산"), ('"백두산"', "백두산"),
+    ("백두산", "백두산"),
+    ("《삼국지》의 저자", "삼국지 의 저자"),
+    ("'백두산'", "백두산"),
+    ('"백두산"', "백두산"),
     ("‘독립’ 신문", "독립 신문"),
-    ("〈해〉와 <달>", "해 와 달"), ("이순신(李舜臣)은", "이순신 李舜臣 은"), ("“인용”", "“인용”"), ("「시」와 『책』", "「시」와 『책』"),
-    ("가·나", "가·나"), ("가\t나\n\n다  라", "가 나 다 라"), ("가　나", "가 나"), ("The  Cat!", "the cat"), ("1,234.5", "12345"),
-    ("A-B_c", "abc"), ("O(n)", "o n"), ("ＡＢ！", "ａｂ！"), ("3·1 운동.", "3·1 운동"), ("don't", "don t"), ("50%", "50"),
-    ("", ""), ("?!...", ""), ("' \" ( )", ""),
+    ("〈해〉와 <달>", "해 와 달"),
+    ("이순신(李舜臣)은", "이순신 李舜臣 은"),
+    ("“인용”", "“인용”"),
+    ("「시」와 『책』", "「시」와 『책』"),
+    ("가·나", "가·나"),
+    ("가\t나\n\n다  라", "가 나 다 라"),
+    ("가　나", "가 나"),
+    ("The  Cat!", "the cat"),
+    ("1,234.5", "12345"),
+    ("A-B_c", "abc"),
+    ("O(n)", "o n"),
+    ("ＡＢ！", "ａｂ！"),
+    ("3·1 운동.", "3·1 운동"),
+    ("don't", "don t"),
+    ("50%", "50"),
+    ("", ""),
+    ("?!...", ""),
+    ("' \" ( )", ""),
 ]
 SCORES = [  # answer, truth, exact match, F1 over characters
-    ("백두산", "백두산", 1, 1), ("《논어》", "논어", 1, 1), ("Paris", "paris.", 1, 1), ("3.1운동", "31운동", 1, 1), ("O(n)", "o n", 1, 1),
+    ("백두산", "백두산", 1, 1),
+    ("《논어》", "논어", 1, 1),
+    ("Paris", "paris.", 1, 1),
+    ("3.1운동", "31운동", 1, 1),
+    ("O(n)", "o n", 1, 1),
     ("백두산이다", "백두산", 0, 3 / 4),  # 3 of 5 and 3 of 3
     ("베토벤", "루트비히 판 베토벤", 0, 6 / 11),  # 3 of 3 and 3 of 8
-    ("1919년 3월 1일", "1919년3월1일", 0, 1), ("New York", "york new", 0, 1),  # spaces and order are the match's business only
+    ("1919년 3월 1일", "1919년3월1일", 0, 1),
+    ("New York", "york new", 0, 1),  # spaces and order are the match's business only
     ("가가나", "가나나", 0, 2 / 3),  # a bag, not a set: one 가 and one 나 are common
-    ("the cat", "cat", 0, 2 / 3), ("“논어”", "논어", 0, 2 / 3), ("『논어』", "「논어」", 0, 1 / 2), ("가·나", "가나", 0, 4 / 5),
-    ("서울", "부산", 0, 0), ("", "서울", 0, 0), ("서울", "", 0, 0), ("", "", 1, 0), ("?!", "...", 1, 0), ("《》", "", 1, 0),
+    ("the cat", "cat", 0, 2 / 3),
+    ("“논어”", "논어", 0, 2 / 3),
+    ("『논어』", "「논어」", 0, 1 / 2),
+    ("가·나", "가나", 0, 4 / 5),
+    ("서울", "부산", 0, 0),
+    ("", "서울", 0, 0),
+    ("서울", "", 0, 0),
+    ("", "", 1, 0),
+    ("?!", "...", 1, 0),
+    ("《》", "", 1, 0),
 ]
-CONTAINS = [("답은 서울이다", "서울", 1), ("서울", " 서울 ", 1), ("서 울", "서울", 0), ("seoul", "Seoul", 0), ("서울", "서울이다", 0),
-            ("", "서울", 0)]
+CONTAINS = [
+    ("답은 서울이다", "서울", 1),
+    ("서울", " 서울 ", 1),
+    ("서 울", "서울", 0),
+    ("seoul", "Seoul", 0),
+    ("서울", "서울이다", 0),
+    ("", "서울", 0),
+]
 
 
 def official(answer, truth):
     """(exact match, F1) the way evaluate-v1.0.py goes about it: one substitution after another, words, lists."""
+
     def normalize(text):
         for quote in "'\"《》<>〈〉()‘’":
             text = re.sub(re.escape(quote), " ", text)
@@ -102,7 +139,11 @@ def test_a_missing_answer_scores_0_even_where_an_empty_one_would_match():
 
 
 def test_each_score_is_the_best_over_the_truths():
-    assert metrics.score("1919년 3월 1일", ["서울", "1919년3월1일", "3월"]) == {"exact_match": 0, "f1": 1, "contains": 1}
+    assert metrics.score("1919년 3월 1일", ["서울", "1919년3월1일", "3월"]) == {
+        "exact_match": 0,
+        "f1": 1,
+        "contains": 1,
+    }
 
 
 def row(value):
@@ -118,15 +159,29 @@ def test_the_interval_holds_the_mean_and_is_the_same_every_time(values):
         assert 0 <= summary[name]["low"] <= summary[name]["mean"] <= summary[name]["high"] <= 100
 
 
-@pytest.mark.parametrize(("values", "mean", "low", "high"), [
-    ([1], 100, 100, 100), ([0, 0, 0], 0, 0, 0), ([1] * 50, 100, 100, 100), ([1, 0], 50, 0, 100), ([0.25] * 4, 25, 25, 25),
-    ([1] * 3 + [0] * 7, 30, 0, 60), ([1] * 60 + [0] * 40, 60, 51, 69),
-])
+@pytest.mark.parametrize(
+    ("values", "mean", "low", "high"),
+    [
+        ([1], 100, 100, 100),
+        ([0, 0, 0], 0, 0, 0),
+        ([1] * 50, 100, 100, 100),
+        ([1, 0], 50, 0, 100),
+        ([0.25] * 4, 25, 25, 25),
+        ([1] * 3 + [0] * 7, 30, 0, 60),
+        ([1] * 60 + [0] * 40, 60, 51, 69),
+    ],
+)
 def test_the_summary_of_known_scores(values, mean, low, high):
-    assert metrics.summarize([row(value) for value in values])["exact_match"] == {"mean": mean, "low": low, "high": high}
+    assert metrics.summarize([row(value) for value in values])["exact_match"] == {
+        "mean": mean,
+        "low": low,
+        "high": high,
+    }
 
 
 def test_the_scores_do_not_share_a_summary():
     assert metrics.summarize([{"exact_match": 0.0, "f1": 1 / 3, "contains": 1.0}]) == {
-        "exact_match": {"mean": 0, "low": 0, "high": 0}, "f1": {"mean": 33.33, "low": 33.33, "high": 33.33},
-        "contains": {"mean": 100, "low": 100, "high": 100}}
+        "exact_match": {"mean": 0, "low": 0, "high": 0},
+        "f1": {"mean": 33.33, "low": 33.33, "high": 33.33},
+        "contains": {"mean": 100, "low": 100, "high": 100},
+    }

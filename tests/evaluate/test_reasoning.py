@@ -24,17 +24,29 @@ def recipe(*settings):
 
 
 def test_tags_come_from_the_recipe_or_the_tokenizer():
-    template = SimpleNamespace(chat_template="x", get_added_vocab=lambda: {"<|end|>": 1, "</thinking>": 2, "<thinking>": 3},
-                               apply_chat_template=lambda *_, **__: "<|user|>?<|assistant|><thinking>\n")
+    template = SimpleNamespace(
+        chat_template="x",
+        get_added_vocab=lambda: {"<|end|>": 1, "</thinking>": 2, "<thinking>": 3},
+        apply_chat_template=lambda *_, **__: "<|user|>?<|assistant|><thinking>\n",
+    )
     assert reasoning.tags(recipe(), template) == Tags("<thinking>", "</thinking>", opened=True)
     assert reasoning.tags(recipe("prompt.tags=['[', ']']"), template) == Tags("[", "]", opened=False)
     assert reasoning.tags(recipe()) == Tags("<think>", "</think>", opened=False)
 
 
-@pytest.mark.parametrize(("text", "parts"), [
-    ("<think>a</think>b", ("a", "b")), ("a</think>b", None), ("<think>a</think>", None), ("<think></think>b", None), ("b", None),
-    (None, None), ("<think>a</think>b<think>", None), ("<think>a</think>b</think>", None),
-])
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("<think>a</think>b", ("a", "b")),
+        ("a</think>b", None),
+        ("<think>a</think>", None),
+        ("<think></think>b", None),
+        ("b", None),
+        (None, None),
+        ("<think>a</think>b<think>", None),
+        ("<think>a</think>b</think>", None),
+    ],
+)
 def test_reasoning_and_answer_are_told_apart(text, parts):
     assert reasoning.parts(text, Tags()) == parts
 
@@ -43,20 +55,51 @@ def test_a_template_that_opens_the_reasoning_has_the_start_tag_in_the_prompt():
     assert reasoning.parts("a</think>b", Tags(opened=True)) == ("a", "b")
 
 
-@pytest.mark.parametrize(("text", "number"), [
-    ("34", 34), ("34.", 34), ("1,234.5", 1234.5), ("-7", -7), ("−7", -7), ("$\\boxed{12}$ of 20", 12), ("a 5 b 5", 5), ("5 or 6", None),
-    ("", None), (".", None), ("-", None), ("nan", None), ("no", None), ("50%", 50), ("3/4", None)])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("34", 34),
+        ("34.", 34),
+        ("1,234.5", 1234.5),
+        ("-7", -7),
+        ("−7", -7),
+        ("$\\boxed{12}$ of 20", 12),
+        ("a 5 b 5", 5),
+        ("5 or 6", None),
+        ("", None),
+        (".", None),
+        ("-", None),
+        ("nan", None),
+        ("no", None),
+        ("50%", 50),
+        ("3/4", None),
+    ],
+)
 def test_the_number_that_a_text_says(text, number):
     assert reasoning.the_number(text) == number
 
 
-@pytest.mark.parametrize(("text", "right", "format_", "language"), [
-    (f"<think>{INDONESIAN}</think>34", 1, 1, 1), (f"<think>{ENGLISH}</think>The answer is 34.", 1, 1, 0),
-    (f"<think>{INDONESIAN} 34</think>50", 0, 1, 1), ("34", 1, 0, 0), ("First 17 + 17, so \\boxed{34}", 1, 0, 0), ("17 + 17 = 34", 0, 0, 0),
-    ("", 0, 0, 0), (f"<think>{INDONESIAN}", 0, 0, 0), (f"<think>{INDONESIAN}</think>34<|im_end|>", 1, 1, 1),
-    ("<think>34</think>34", 1, 1, 0)])
+@pytest.mark.parametrize(
+    ("text", "right", "format_", "language"),
+    [
+        (f"<think>{INDONESIAN}</think>34", 1, 1, 1),
+        (f"<think>{ENGLISH}</think>The answer is 34.", 1, 1, 0),
+        (f"<think>{INDONESIAN} 34</think>50", 0, 1, 1),
+        ("34", 1, 0, 0),
+        ("First 17 + 17, so \\boxed{34}", 1, 0, 0),
+        ("17 + 17 = 34", 0, 0, 0),
+        ("", 0, 0, 0),
+        (f"<think>{INDONESIAN}", 0, 0, 0),
+        (f"<think>{INDONESIAN}</think>34<|im_end|>", 1, 1, 1),
+        ("<think>34</think>34", 1, 1, 0),
+    ],
+)
 def test_an_answer_is_measured_in_three_ways(text, right, format_, language):
-    assert reasoning.measured(text, ["34"], Tags(), "id", ("en", "zh")) == {"right": right, "format": format_, "language": language}
+    assert reasoning.measured(text, ["34"], Tags(), "id", ("en", "zh")) == {
+        "right": right,
+        "format": format_,
+        "language": language,
+    }
 
 
 def test_a_truth_that_reasons_too_is_its_answer():
@@ -65,15 +108,27 @@ def test_a_truth_that_reasons_too_is_its_answer():
     assert found == {"right": 1.0, "format": 1.0}
 
 
-@pytest.mark.parametrize(("truth", "said", "right"), [
-    ("Ciprofloxacin 500 mg", "Amoxicillin 500 mg", 0), ("Type 2 diabetes", "stage 2 hypertension", 0), ("5 cm", "5 cm", 1),
-    ("$1,250", "It is 1250 dollars.", 1), ("\\boxed{7}", "7", 1), ("-3.0", "-3", 1)])
+@pytest.mark.parametrize(
+    ("truth", "said", "right"),
+    [
+        ("Ciprofloxacin 500 mg", "Amoxicillin 500 mg", 0),
+        ("Type 2 diabetes", "stage 2 hypertension", 0),
+        ("5 cm", "5 cm", 1),
+        ("$1,250", "It is 1250 dollars.", 1),
+        ("\\boxed{7}", "7", 1),
+        ("-3.0", "-3", 1),
+    ],
+)
 def test_a_number_decides_only_where_the_truth_is_one(truth, said, right):
     assert reasoning.measured(f"<think>x</think>{said}", [truth], Tags(), None, ())["right"] == right
 
 
 @settings(deadline=None, database=None, max_examples=100)
-@given(text=st.lists(st.sampled_from(["<think>", "</think>", "34", " ", "\\boxed{", "}", "kata"]) | st.text(max_size=4)).map("".join))
+@given(
+    text=st.lists(
+        st.sampled_from(["<think>", "</think>", "34", " ", "\\boxed{", "}", "kata"]) | st.text(max_size=4)
+    ).map("".join)
+)
 def test_measures_are_0_or_1_and_a_kept_format_has_parts(text):
     found = reasoning.measured(text, ["34"], Tags(), None, ())
     assert set(found) == {"right", "format"}
@@ -110,23 +165,42 @@ class Tokenizer:
 def opened():
     told = "evaluate.reasoning={language: id, bare: true, samples: 2}"
     loaded = recipe_file.load("grpo_indonesian", (told, "rewards=[format_exact, {name: answer, weight: 2}]"))
-    samples = [Sample(str(n), {"prompt": f"{n} + {n}?", "solution": str(2 * n)}, [{"role": "user", "content": "told"}], [str(2 * n)],
-                      Tokens("", "", [1], [2])) for n in (17, 25)]
-    return SimpleNamespace(loaded=loaded, backend=Backend(f"<think>{INDONESIAN}</think>34"), model=None, tokenizer=Tokenizer(),
-                           plan=Plan, prepared=Prepared([], samples, {}, None))
+    samples = [
+        Sample(
+            str(n),
+            {"prompt": f"{n} + {n}?", "solution": str(2 * n)},
+            [{"role": "user", "content": "told"}],
+            [str(2 * n)],
+            Tokens("", "", [1], [2]),
+        )
+        for n in (17, 25)
+    ]
+    return SimpleNamespace(
+        loaded=loaded,
+        backend=Backend(f"<think>{INDONESIAN}</think>34"),
+        model=None,
+        tokenizer=Tokenizer(),
+        plan=Plan,
+        prepared=Prepared([], samples, {}, None),
+    )
 
 
 def test_four_cells_are_asked_greedily_and_drawn_from(opened, tmp_path):
     for column in ("base", "adapter"):
         ask.ask(tmp_path, opened, column)
     assert [(what, count) for what, count, _ in opened.backend.asked] == [
-        (f"{verb} {cell} ({unit})", count) for column in ("base", "adapter") for cell in (column, f"{column}-bare")
-        for verb, unit, count in (("asking", "questions", 2), ("drawing from", "answers", 4))]
+        (f"{verb} {cell} ({unit})", count)
+        for column in ("base", "adapter")
+        for cell in (column, f"{column}-bare")
+        for verb, unit, count in (("asking", "questions", 2), ("drawing from", "answers", 4))
+    ]
     assert [drawn and tuple(drawn) for _, _, drawn in opened.backend.asked[:2]] == [None, (0.6, 0.95, 3407)]
     kept = scores.kept(tmp_path)
     assert list(kept) == ["base", "base-bare", "adapter", "adapter-bare"]
     assert [record["reasoning"] for record in kept["base"]] == [
-        {"right": 1.0, "format": 1.0, "language": 1.0, "tokens": 13}, {"right": 0.0, "format": 1.0, "language": 1.0, "tokens": 13}]
+        {"right": 1.0, "format": 1.0, "language": 1.0, "tokens": 13},
+        {"right": 0.0, "format": 1.0, "language": 1.0, "tokens": 13},
+    ]
     assert [record["reward"] for record in kept["base"]] == [13.0, -2.0]
     assert len(kept["base"][0]["drawn"]) == 2
     summary = json.loads((tmp_path / "evaluation.json").read_text())["adapter-bare"]
@@ -134,9 +208,20 @@ def test_four_cells_are_asked_greedily_and_drawn_from(opened, tmp_path):
     assert (summary["drawn"]["answers"], summary["drawn"]["any_right"]["mean"]) == (2, 50)
     text = scores.table({name: scores.summary(records) for name, records in kept.items()})
     assert [line.split("  ")[0] for line in text.splitlines()] == [
-        "2 held-out questions, scores x 100 [95 % interval]", "", "answer right", "format kept", "reasoning in its language",
-        "answer right, 2 drawn", "format kept, 2 drawn", "reasoning in its language, 2 drawn", "any right, 2 drawn", "tokens, not x 100",
-        "mean reward, not x 100", "", ""]
+        "2 held-out questions, scores x 100 [95 % interval]",
+        "",
+        "answer right",
+        "format kept",
+        "reasoning in its language",
+        "answer right, 2 drawn",
+        "format kept, 2 drawn",
+        "reasoning in its language, 2 drawn",
+        "any right, 2 drawn",
+        "tokens, not x 100",
+        "mean reward, not x 100",
+        "",
+        "",
+    ]
     assert scores.headline(summary) == ("answer right", summary["reasoning"]["right"])
 
 

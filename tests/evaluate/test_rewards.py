@@ -12,8 +12,17 @@ from hft.evaluate import rewards
 from hft.evaluate.reasoning import Tags
 
 NAMES = ("format_exact", "format_approximate", "answer", "number", "language")
-TABLE = [json.loads(line) for line in (Path(__file__).parent / "rewards.golden.jsonl").read_text(encoding="utf-8").splitlines()]
-RANGES = {"format_exact": (0, 3), "format_approximate": (-2, 1), "answer": (-4.5, 5), "number": (-2.5, 3.5), "language": (-5, 5)}
+TABLE = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "rewards.golden.jsonl").read_text(encoding="utf-8").splitlines()
+]
+RANGES = {
+    "format_exact": (0, 3),
+    "format_approximate": (-2, 1),
+    "answer": (-4.5, 5),
+    "number": (-2.5, 3.5),
+    "language": (-5, 5),
+}
 OPENED = Tags(opened=True)
 
 
@@ -39,15 +48,55 @@ def total(row, rules):
 
 def test_no_worthless_completion_earns_more_than_an_honest_wrong_answer():
     rows = {row["what"]: row for row in TABLE}
-    worthless = ("empty", "white space", "only tags", "only the end tag", "no answer", "echo of the prompt", "nested tags", "no end tag",
-                 "tags the wrong way round", "number in the reasoning, no answer", "malformed: no content", "end tag and answer")
+    worthless = (
+        "empty",
+        "white space",
+        "only tags",
+        "only the end tag",
+        "no answer",
+        "echo of the prompt",
+        "nested tags",
+        "no end tag",
+        "tags the wrong way round",
+        "number in the reasoning, no answer",
+        "malformed: no content",
+        "end tag and answer",
+    )
     assert max(total(rows[name], "sound") for name in worthless) < total(rows["wrong"], "sound")
     assert total(rows["number stuffed into the reasoning"], "sound") == total(rows["wrong"], "sound")
-    assert total(rows["number stuffed into the reasoning"], "seed") > total(rows["wrong"], "seed")  # why it is not the default
+    assert total(rows["number stuffed into the reasoning"], "seed") > total(
+        rows["wrong"], "seed"
+    )  # why it is not the default
 
 
-TEXTS = st.lists(st.sampled_from(["<think>", "</think>", "34", "-", ".", ",", "1,000", "nan", "inf", "\\boxed{", "}", " ", "\n", "kata",
-                                  "word", "$x$", "<|im_end|>", "٣", "²", "1e999"]) | st.text(max_size=6), max_size=12).map("".join)
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "<think>",
+            "</think>",
+            "34",
+            "-",
+            ".",
+            ",",
+            "1,000",
+            "nan",
+            "inf",
+            "\\boxed{",
+            "}",
+            " ",
+            "\n",
+            "kata",
+            "word",
+            "$x$",
+            "<|im_end|>",
+            "٣",
+            "²",
+            "1e999",
+        ]
+    )
+    | st.text(max_size=6),
+    max_size=12,
+).map("".join)
 TRUTHS = st.sampled_from(["34", "0", "-1.5", "1,234", "A", "", "nan", "inf", "1e999"]) | st.text(max_size=5)
 
 

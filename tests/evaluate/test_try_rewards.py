@@ -25,7 +25,9 @@ def test_a_reward_that_pays_for_nothing_is_named(invoke, tmp_path):
 
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     python = tmp_path / "recipes" / "grpo_quickstart.py"
-    python.write_text(python.read_text() + """
+    python.write_text(
+        python.read_text()
+        + """
 
 def short(completions, **columns):
     return [-float(len(chat[0]["content"])) for chat in completions]
@@ -33,7 +35,8 @@ def short(completions, **columns):
 
 def same(completions, **columns):
     return [1.0] * len(completions)
-""")
+"""
+    )
     recipe = tmp_path / "recipes" / "grpo_quickstart.yaml"
     recipe.write_text(recipe.read_text().replace("py:one_word", "py:short").replace("py:right", "py:same"))
     output = invoke("rewards", "grpo_quickstart", HFT_RECIPES=str(tmp_path / "recipes")).output
@@ -54,5 +57,7 @@ def test_completions_of_a_file_are_scored(invoke, tmp_path):
 
 def test_a_recipe_without_rewards_is_refused(invoke):
     result = invoke("rewards", "quickstart")
-    assert (result.exit_code, result.output) == (1, "Error: recipe quickstart has no rewards\n"
-                                                 "  Fix: choose one with method: grpo, such as grpo_quickstart\n")
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: recipe quickstart has no rewards\n  Fix: choose one with method: grpo, such as grpo_quickstart\n",
+    )

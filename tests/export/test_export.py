@@ -16,11 +16,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.export]
 def test_every_export_answers_like_the_adapter(shell, tmp_path):
     trained = shell("train", "quickstart", *SMALL)
     assert trained.returncode == 0, trained.stdout + trained.stderr
-    done = shell("export", "quickstart", *(word for kind in KINDS for word in ("--format", kind)),
-                 HFT_RUNS=str(tmp_path / "runs"))
+    done = shell(
+        "export",
+        "quickstart",
+        *(word for kind in KINDS for word in ("--format", kind)),
+        HFT_RUNS=str(tmp_path / "runs"),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     run = (tmp_path / "runs" / "quickstart" / "latest").resolve()
-    scores = {name: row["exact_match"]["mean"] for name, row in json.loads((run / "evaluation.json").read_text()).items()}
+    scores = {
+        name: row["exact_match"]["mean"] for name, row in json.loads((run / "evaluation.json").read_text()).items()
+    }
     print(done.stdout)
     names = [f"quickstart-{kind}.gguf" for kind in ("f16", "q8_0", "q5_k_m", "q4_k_m", "adapter")]
     assert sorted(scores) == sorted(["base", "adapter", "merged", *names])

@@ -14,6 +14,7 @@ START = 60  # the token "<" that this server puts in front of texts, as models w
 @pytest.fixture
 def server(monkeypatch):
     """A server that cuts text into characters and answers with the prompt in capitals."""
+
     @contextlib.contextmanager
     def run(path, context, adapter):
         yield "address"
@@ -41,5 +42,7 @@ def test_a_chat_brings_its_own_start_token(server, tmp_path):
 
 
 def test_other_tokens_than_in_training_are_refused(server, tmp_path):
-    with pytest.raises(HftError, match=r"m\.gguf cuts a prompt into other tokens .*: \[60, 111, 110, 101\] not \[9, 9\]"):
+    with pytest.raises(
+        HftError, match=r"m\.gguf cuts a prompt into other tokens .*: \[60, 111, 110, 101\] not \[9, 9\]"
+    ):
         gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], [False], 4, 16)

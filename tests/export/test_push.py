@@ -33,14 +33,24 @@ def run(tmp_path_factory):
     recipe_file.save(loaded, made)
     (made / "adapter" / "adapter_model.safetensors").write_bytes(WEIGHTS)
     (made / "adapter" / "README.md").write_text("PEFT's own")
-    files.write_json(made / "adapter" / "adapter_config.json", {"base_model_name_or_path": "/home/someone/models/x", "r": 16})
+    files.write_json(
+        made / "adapter" / "adapter_config.json", {"base_model_name_or_path": "/home/someone/models/x", "r": 16}
+    )
     (made / "mine-q8_0.gguf").write_bytes(b"GGUF" + WEIGHTS)
     column = {"questions": 160, "exact_match": SCORE, "f1": SCORE, "contains": SCORE}
-    files.write_json(made / runs.PASSPORT, {
-        "recipe": {"name": "mine", "digest": loaded.digest, "overrides": [], "text": loaded.text}, "parent": None,
-        "model": {"commit": None}, "training": {"steps": 45, "of_steps": 45}, "libraries": {"torch": "2.13.0", "vllm": None},
-        "data": {"rows": {"train": {"read": 400, "kept": 360}}}, "artefacts": {},
-        "evaluation": {"base": column, "adapter": column, "mine-q8_0.gguf": column, "merged": column}})
+    files.write_json(
+        made / runs.PASSPORT,
+        {
+            "recipe": {"name": "mine", "digest": loaded.digest, "overrides": [], "text": loaded.text},
+            "parent": None,
+            "model": {"commit": None},
+            "training": {"steps": 45, "of_steps": 45},
+            "libraries": {"torch": "2.13.0", "vllm": None},
+            "data": {"rows": {"train": {"read": 400, "kept": 360}}},
+            "artefacts": {},
+            "evaluation": {"base": column, "adapter": column, "mine-q8_0.gguf": column, "merged": column},
+        },
+    )
     return made
 
 
@@ -56,7 +66,11 @@ def call(hub, run, invoke, tmp_path, monkeypatch):
     """Run `hft push` with the Hub's client turned to the stand-in."""
     from huggingface_hub import constants
 
-    for name, value in {"ENDPOINT": hub.address, "HF_TOKEN_PATH": str(tmp_path / "none"), "HF_HUB_DISABLE_XET": True}.items():
+    for name, value in {
+        "ENDPOINT": hub.address,
+        "HF_TOKEN_PATH": str(tmp_path / "none"),
+        "HF_HUB_DISABLE_XET": True,
+    }.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.setattr(push.time, "sleep", lambda seconds: None)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"):
@@ -75,17 +89,35 @@ def test_an_adapter_goes_to_a_private_repository_with_a_card(call, hub, run):
     assert done.output.startswith("To lab/mine (private):\n  README.md  0.0 MB\n  adapter_config.json  0.0 MB\n")
     assert hub.cards["lab/mine"] == {"private": True}
     there = hub.folder / "lab" / "mine"
-    assert sorted(path.name for path in there.iterdir()) == ["README.md", "adapter_config.json", "adapter_model.safetensors", "recipe.yaml"]
+    assert sorted(path.name for path in there.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "recipe.yaml",
+    ]
     assert (there / "adapter_model.safetensors").read_bytes() == WEIGHTS
     assert json.loads((there / "adapter_config.json").read_text())["base_model_name_or_path"] == "lab/base"
     card = (there / "README.md").read_text(encoding="utf-8")
     header = yaml.safe_load(card.split("---\n")[1])
-    assert header == {"license": "mit", "base_model": "lab/base", "base_model_relation": "adapter", "library_name": "peft",
-                      "pipeline_tag": "text-generation", "tags": ["hft"]}
-    for said in ("- Base model: lab/base at main; licence: mit", "- Data: quickstart/train.jsonl; licence: not stated",
-                 "Rows trained on: 360", "exact match   80.0 [73.1, 86.2]  80.0 [73.1, 86.2]\n", "AutoPeftModelForCausalLM",
-                 "vllm serve lab/base --enable-lora --max-lora-rank 16", "CONTEXT\n\nQuestion: QUESTION\nAnswer:",
-                 "# A 135M model learns in two minutes", "torch 2.13.0"):
+    assert header == {
+        "license": "mit",
+        "base_model": "lab/base",
+        "base_model_relation": "adapter",
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "tags": ["hft"],
+    }
+    for said in (
+        "- Base model: lab/base at main; licence: mit",
+        "- Data: quickstart/train.jsonl; licence: not stated",
+        "Rows trained on: 360",
+        "exact match   80.0 [73.1, 86.2]  80.0 [73.1, 86.2]\n",
+        "AutoPeftModelForCausalLM",
+        "vllm serve lab/base --enable-lora --max-lora-rank 16",
+        "CONTEXT\n\nQuestion: QUESTION\nAnswer:",
+        "# A 135M model learns in two minutes",
+        "torch 2.13.0",
+    ):
         assert said in card, card
     assert "/home/someone" not in card + (there / "adapter_config.json").read_text()
     kept = [json.loads(line) for line in (run / "pushed.jsonl").read_text().splitlines()]
@@ -103,7 +135,9 @@ def test_a_gguf_goes_where_it_is_told_to(call, hub):
     assert hub.cards["team/quick-GGUF"] == {"private": False}
 
 
-@pytest.mark.parametrize(("part", "how"), [("/lfs/", "break"), ("commit", "break"), ("preupload", 429), ("commit", 503), ("create", 500)])
+@pytest.mark.parametrize(
+    ("part", "how"), [("/lfs/", "break"), ("commit", "break"), ("preupload", 429), ("commit", 503), ("create", 500)]
+)
 def test_what_fails_once_is_tried_again(call, hub, part, how):
     hub.fail(part, how)
     done = call("mine")
@@ -115,7 +149,10 @@ def test_the_same_command_goes_on_and_sends_nothing_twice(call, hub):
     hub.fail("commit", 503, times=99)
     done = call("mine")
     assert done.exit_code == 1
-    assert "the Hub answers 503, 5 times\n  Fix: type the same again later: what has arrived is not sent again" in done.output
+    assert (
+        "the Hub answers 503, 5 times\n  Fix: type the same again later: what has arrived is not sent again"
+        in done.output
+    )
     assert not (hub.folder / "lab" / "mine" / "README.md").exists()  # all files come in one step
     hub.failures.clear()
     before = [path for _, path in hub.seen if path.startswith("/lfs/")]
@@ -134,7 +171,10 @@ def test_a_refused_token_is_said_and_shown_nowhere(call, hub):
 def test_without_a_token_nothing_is_asked(call, hub):
     done = call("mine", token=None)
     assert done.exit_code == 1
-    assert "there is no token for the Hugging Face Hub\n  Fix: put a token with write access into HF_TOKEN, or log in" in done.output
+    assert (
+        "there is no token for the Hugging Face Hub\n  Fix: put a token with write access into HF_TOKEN, or log in"
+        in done.output
+    )
     assert hub.seen == []
 
 
@@ -162,12 +202,15 @@ def test_a_public_repository_is_not_filled_by_accident(call, hub):
     assert not list((hub.folder / "lab" / "mine").iterdir())
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["mine", "--format", "merged"], "has no merged\n  Fix: make export RECIPE="),
-    (["mine", "--format", "q8"], "unknown format 'q8'; did you mean 'q8_0'?"),
-    (["mine", "--to", "name-alone"], "--to name-alone is not OWNER/NAME"),
-    (["nothing"], "'nothing' is neither a run folder nor a recipe"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mine", "--format", "merged"], "has no merged\n  Fix: make export RECIPE="),
+        (["mine", "--format", "q8"], "unknown format 'q8'; did you mean 'q8_0'?"),
+        (["mine", "--to", "name-alone"], "--to name-alone is not OWNER/NAME"),
+        (["nothing"], "'nothing' is neither a run folder nor a recipe"),
+    ],
+)
 def test_what_cannot_go_is_explained(call, words, said):
     done = call(*words)
     assert done.exit_code == 1
@@ -175,7 +218,9 @@ def test_what_cannot_go_is_explained(call, words, said):
 
 
 def test_without_an_adapter_the_model_is_named(run):
-    with pytest.raises(HftError, match="recipe quickstart trains all weights: there is no adapter\n  Fix: export and push the model"):
+    with pytest.raises(
+        HftError, match="recipe quickstart trains all weights: there is no adapter\n  Fix: export and push the model"
+    ):
         push.contents(run, recipe_file.load("quickstart", ("lora=null",)), ["adapter"])
 
 

@@ -23,27 +23,50 @@ def recipe(monkeypatch, tmp_path):
 def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100", steps=10, tried=(), **plan):
     """A finished run of the recipe's model with this measured peak."""
     usual = {**earlier_runs.USUAL, "checkpointing": "none", "expected_gib": expected, "correction": correction}
-    facts = {"plan": {**usual, **plan}, "recipe": {"values": recipe.model_dump()}, "machine": {"gpus": [{"name": card}]},
-             "training": {"peak_gib": peak, "steps": steps, "of_steps": 10, "out_of_memory": tried}}
+    facts = {
+        "plan": {**usual, **plan},
+        "recipe": {"values": recipe.model_dump()},
+        "machine": {"gpus": [{"name": card}]},
+        "training": {"peak_gib": peak, "steps": steps, "of_steps": 10, "out_of_memory": tried},
+    }
     run = folder / "korquad_qlora" / f"2026-{len(list(folder.glob('*/*')))}"
     run.mkdir(parents=True)
     (run / "passport.json").write_text(json.dumps(facts))
 
 
-@pytest.mark.parametrize(("made", "expected"), [
-    ([], {}),
-    ([{"peak": 22}], {"none": 1.1}),
-    ([{"peak": 22}, {"peak": 21}], {"none": 1.1}),
-    ([{"peak": 22, "expected": 22, "correction": 1.1}], {"none": 1.1}),  # the correction was right: it stays
-    ([{"peak": 22}, {"peak": 19, "checkpointing": "offloaded"}], {"none": 1.1, "offloaded": 0.95}),
-    ([{"peak": 2}], {"none": 0.8}), ([{"peak": 200}], {"none": 1.5}),
-    ([{"peak": 22, "steps": 3}], {}), ([{"peak": 22, "card": "NVIDIA H200"}], {}), ([{"peak": 22, "backend": "plain"}], {}),
-    ([{"peak": 60, "expected": None, "checkpointing": "offloaded", "steps": 3,
-       "tried": [{"checkpointing": "none", "expected_gib": 70, "correction": 1}]}], {"none": 1.137}),  # 79.6 GiB were too few
-    ([{"peak": 22, "padding_free": False}], {}), ([{"peak": 22, "by_length": False}], {}), ([{"peak": 22, "deterministic": True}], {}),
-    ([{"peak": 22, "sharded": True}], {}),
-    ([{"peak": 22, "expected": None}], {}), ([{"peak": None}], {}),
-])
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ([], {}),
+        ([{"peak": 22}], {"none": 1.1}),
+        ([{"peak": 22}, {"peak": 21}], {"none": 1.1}),
+        ([{"peak": 22, "expected": 22, "correction": 1.1}], {"none": 1.1}),  # the correction was right: it stays
+        ([{"peak": 22}, {"peak": 19, "checkpointing": "offloaded"}], {"none": 1.1, "offloaded": 0.95}),
+        ([{"peak": 2}], {"none": 0.8}),
+        ([{"peak": 200}], {"none": 1.5}),
+        ([{"peak": 22, "steps": 3}], {}),
+        ([{"peak": 22, "card": "NVIDIA H200"}], {}),
+        ([{"peak": 22, "backend": "plain"}], {}),
+        (
+            [
+                {
+                    "peak": 60,
+                    "expected": None,
+                    "checkpointing": "offloaded",
+                    "steps": 3,
+                    "tried": [{"checkpointing": "none", "expected_gib": 70, "correction": 1}],
+                }
+            ],
+            {"none": 1.137},
+        ),  # 79.6 GiB were too few
+        ([{"peak": 22, "padding_free": False}], {}),
+        ([{"peak": 22, "by_length": False}], {}),
+        ([{"peak": 22, "deterministic": True}], {}),
+        ([{"peak": 22, "sharded": True}], {}),
+        ([{"peak": 22, "expected": None}], {}),
+        ([{"peak": None}], {}),
+    ],
+)
 def test_which_runs_count(recipe, tmp_path, made, expected):
     for one in made:
         ran(recipe, tmp_path, **one)
@@ -52,7 +75,10 @@ def test_which_runs_count(recipe, tmp_path, made, expected):
 
 def test_sharing_runs_correct_sharing_plans(recipe, tmp_path):
     ran(recipe, tmp_path, 22, sharded=True)
-    assert (earlier_runs.corrections(recipe, H100, sharded=True), earlier_runs.corrections(recipe, H100)) == ({"none": 1.1}, {})
+    assert (earlier_runs.corrections(recipe, H100, sharded=True), earlier_runs.corrections(recipe, H100)) == (
+        {"none": 1.1},
+        {},
+    )
 
 
 def test_another_models_runs_and_strange_files_do_not_count(recipe, tmp_path):
@@ -71,7 +97,9 @@ def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
     ran(recipe, tmp_path, 30)
     after = plans.make(recipe)
     assert (after.rows_per_device, after.checkpointing, after.correction) == (4, "none", 1.5)
-    assert plans.make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(before.expected_gib * 1.5, abs=0.02)
+    assert plans.make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(
+        before.expected_gib * 1.5, abs=0.02
+    )
 
 
 def test_stages_do_not_correct_each_other(recipe, tmp_path):

@@ -34,12 +34,26 @@ MEASURED = [
     (SMALL, 16, 4318, False, "none", "unsloth", 2.27),
 ]
 # 8B, two processes that share the weights: quantization, largest micro-batch in tokens, checkpointing -> peak GiB of each
-SHARED = [("nf4", 4167, "none", 19.19), ("nf4", 10477, "none", 39.99), ("none", 4167, "none", 24.35), ("nf4", 4167, "offloaded", 7.37),
-          ("nf4", 10477, "offloaded", 7.52)]
+SHARED = [
+    ("nf4", 4167, "none", 19.19),
+    ("nf4", 10477, "none", 39.99),
+    ("none", 4167, "none", 24.35),
+    ("nf4", 4167, "offloaded", 7.37),
+    ("nf4", 10477, "offloaded", 7.52),
+]
 # tokens a step, micro-batches, checkpointing -> seconds a step (8B)
-TIMED = [(6852, 1, "offloaded", 0.570), (6745, 1, "offloaded", 0.576), (6745, 4, "offloaded", 1.237), (6623, 4, "offloaded", 1.345),
-         (32768, 4, "offloaded", 2.91), (7550, 1, "none", 0.472), (7475, 1, "none", 0.455), (7475, 1, "offloaded", 0.638),
-         (18955, 1, "none", 1.070), (3705, 1, "none", 0.368)]
+TIMED = [
+    (6852, 1, "offloaded", 0.570),
+    (6745, 1, "offloaded", 0.576),
+    (6745, 4, "offloaded", 1.237),
+    (6623, 4, "offloaded", 1.345),
+    (32768, 4, "offloaded", 2.91),
+    (7550, 1, "none", 0.472),
+    (7475, 1, "none", 0.455),
+    (7475, 1, "offloaded", 0.638),
+    (18955, 1, "none", 1.070),
+    (3705, 1, "none", 0.368),
+]
 
 
 @pytest.mark.parametrize(("shape", "rank", "tokens", "padded", "checkpointing", "backend", "peak"), MEASURED)
@@ -47,7 +61,9 @@ def test_memory_is_within_a_tenth_of_what_was_measured(shape, rank, tokens, padd
     name = "medical_quickstart_1" if shape is QWEN2_7B else "korquad_qlora"  # the one keeps its optimizer in fp32
     kind = ("model.name=smollm2", "model.quantization=none") if shape is SMALL else ("model.quantization=nf4",)
     recipe = recipe_file.load(name, (f"lora.rank={rank}", *kind)).recipe
-    assert sum(estimate.memory(shape, recipe, tokens, padded, checkpointing, backend).values()) == pytest.approx(peak, rel=0.1)
+    assert sum(estimate.memory(shape, recipe, tokens, padded, checkpointing, backend).values()) == pytest.approx(
+        peak, rel=0.1
+    )
 
 
 @pytest.mark.parametrize(("quantization", "tokens", "checkpointing", "peak"), SHARED)
@@ -60,8 +76,10 @@ def test_memory_of_shared_weights_is_within_a_tenth_of_what_was_measured(quantiz
 
 def test_loading_shared_weights_takes_them_whole_in_4_bits_only():
     """Measured on an H200: 7.5 GiB in use before 8B in 4 bits was shared, CUDA's context not counted; in 16 bits 10.4."""
-    sizes = [estimate.loading(LLAMA_8B, recipe_file.load("codeio", ("lora.rank=16", f"model.quantization={how}")).recipe, 2)
-             for how in ("nf4", "none")]
+    sizes = [
+        estimate.loading(LLAMA_8B, recipe_file.load("codeio", ("lora.rank=16", f"model.quantization={how}")).recipe, 2)
+        for how in ("nf4", "none")
+    ]
     assert sizes == pytest.approx([7.5, 10.4], rel=0.05)
 
 
@@ -77,21 +95,39 @@ def test_the_parts_of_an_adapter_on_8_billion_weights():
     assert LLAMA_8B.adapter(16, recipe.lora.targets) == 41_943_040
     assert parts["adapter"] == parts["gradients"] == 2 * parts["optimizer"] == 41_943_040 * 4 / 2**30
     assert list(parts) == ["weights", "adapter", "gradients", "optimizer", "activations", "loss", "workspace"]
-    assert estimate.memory(LLAMA_8B, recipe_file.load("codeio", ("model.quantization=none",)).recipe, 1, False,
-                           "none")["weights"] == 8_030_261_248 * 2 / 2**30
+    assert (
+        estimate.memory(LLAMA_8B, recipe_file.load("codeio", ("model.quantization=none",)).recipe, 1, False, "none")[
+            "weights"
+        ]
+        == 8_030_261_248 * 2 / 2**30
+    )
 
 
-@given(tokens=st.integers(1, 200_000), rank=st.integers(1, 256), padded=st.booleans(), backend=st.sampled_from(["unsloth", "plain"]))
+@given(
+    tokens=st.integers(1, 200_000),
+    rank=st.integers(1, 256),
+    padded=st.booleans(),
+    backend=st.sampled_from(["unsloth", "plain"]),
+)
 def test_more_of_anything_takes_no_less(tokens, rank, padded, backend):
     recipe = recipe_file.load("korquad_qlora", (f"lora.rank={rank}",)).recipe
-    sizes = {saving: sum(estimate.memory(LLAMA_8B, recipe, tokens, padded, saving, backend).values())
-             for saving in ("offloaded", "full", "none")}
+    sizes = {
+        saving: sum(estimate.memory(LLAMA_8B, recipe, tokens, padded, saving, backend).values())
+        for saving in ("offloaded", "full", "none")
+    }
     assert sizes["offloaded"] <= sizes["full"] <= sizes["none"]
     assert sizes["none"] <= sum(estimate.memory(LLAMA_8B, recipe, tokens + 1, padded, "none", backend).values())
 
 
-@pytest.mark.parametrize(("name", "tflops"), [("NVIDIA GeForce RTX 4090", 165.2), ("NVIDIA H100 80GB HBM3", 989.4),
-                                              ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA GeForce GTX 1080", None),
-                                              ("NVIDIA RTX A1000", None)])
+@pytest.mark.parametrize(
+    ("name", "tflops"),
+    [
+        ("NVIDIA GeForce RTX 4090", 165.2),
+        ("NVIDIA H100 80GB HBM3", 989.4),
+        ("NVIDIA A100-SXM4-80GB", 312.0),
+        ("NVIDIA GeForce GTX 1080", None),
+        ("NVIDIA RTX A1000", None),
+    ],
+)
 def test_cards_are_known_by_the_drivers_names(name, tflops):
     assert estimate.rate(name) == tflops

@@ -17,11 +17,19 @@ def test_one_card_by_part(invoke):
 def test_all_cards_and_what_would_fit(invoke):
     done = invoke("plan", "korquad_qlora", "--gpu", "all", *IN_16_BITS)
     assert [line.split()[:2] for line in done.output.splitlines()[2:8]] == [
-        ["rtx4090", "yes"], ["rtx5080", "no"], ["rtx5090", "yes"], ["a100", "yes"], ["h100", "yes"], ["h200", "yes"]]
+        ["rtx4090", "yes"],
+        ["rtx5080", "no"],
+        ["rtx5090", "yes"],
+        ["a100", "yes"],
+        ["h100", "yes"],
+        ["h200", "yes"],
+    ]
     assert "rtx5080: --set model.quantization=nf4 would fit" in done.output
     assert "it changes the result" in done.output
-    assert ("rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the same weights, "
-            "without evaluation, which one card alone cannot carry") in done.output
+    assert (
+        "rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the same weights, "
+        "without evaluation, which one card alone cannot carry"
+    ) in done.output
 
 
 def test_a_model_too_large_for_a_card(invoke):
@@ -46,11 +54,19 @@ def test_the_whole_time_where_the_steps_are_known(invoke):
     assert done.output.splitlines()[2].endswith(" s")
 
 
-@pytest.mark.parametrize(("words", "said", "code"), [
-    (("quickstart", "--gpu", "gtx1080"), "no card 'gtx1080' is known", 1),
-    (("quickstart", "--gpu", "all", "--set", "lora=null"), "it trains all weights", 1),
-    (("quickstart", "--gpu", "all", "--set", "model.name=someone/unheard-of"), "the shape of someone/unheard-of is not known", 1),
-    (("quickstart", "--row-tokens", "9"), "add --gpu all", 2)])
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (("quickstart", "--gpu", "gtx1080"), "no card 'gtx1080' is known", 1),
+        (("quickstart", "--gpu", "all", "--set", "lora=null"), "it trains all weights", 1),
+        (
+            ("quickstart", "--gpu", "all", "--set", "model.name=someone/unheard-of"),
+            "the shape of someone/unheard-of is not known",
+            1,
+        ),
+        (("quickstart", "--row-tokens", "9"), "add --gpu all", 2),
+    ],
+)
 def test_what_has_no_estimate_says_why(invoke, words, said, code):
     done = invoke("plan", *words)
     assert (done.exit_code, said in done.output) == (code, True), done.output

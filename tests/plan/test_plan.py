@@ -28,14 +28,25 @@ def recipe(monkeypatch):
     return recipe_file.load("korquad_qlora").recipe
 
 
-@pytest.mark.parametrize(("card", "device", "rows", "checkpointing", "precision"), [
-    ("none", "cpu", 2, "none", "fp32"), ("5080", "cuda", 1, "none", "bf16"), ("4090", "cuda", 2, "none", "bf16"),
-    ("h100", "cuda", 8, "none", "bf16"), ("h200", "cuda", 16, "none", "bf16"),
-])
+@pytest.mark.parametrize(
+    ("card", "device", "rows", "checkpointing", "precision"),
+    [
+        ("none", "cpu", 2, "none", "fp32"),
+        ("5080", "cuda", 1, "none", "bf16"),
+        ("4090", "cuda", 2, "none", "bf16"),
+        ("h100", "cuda", 8, "none", "bf16"),
+        ("h200", "cuda", 16, "none", "bf16"),
+    ],
+)
 def test_the_rules(monkeypatch, recipe, card, device, rows, checkpointing, precision):
     pretend(monkeypatch, card)
     made = plan.make(recipe)
-    assert (made.device, made.rows_per_device, made.checkpointing, made.precision) == (device, rows, checkpointing, precision)
+    assert (made.device, made.rows_per_device, made.checkpointing, made.precision) == (
+        device,
+        rows,
+        checkpointing,
+        precision,
+    )
     assert made.backend == "unsloth"
     assert made.rows_per_device * made.accumulation == 16
     assert made.expected_gib is None if device == "cpu" else 5.3 < made.expected_gib < 0.9 * CARDS[card]
@@ -50,11 +61,18 @@ def test_the_product_is_always_the_batch_size(batch, tokens, card):
     assert made.rows_per_device * made.accumulation == batch
 
 
-@pytest.mark.parametrize(("card", "wanted", "environment", "backend", "deterministic"), [
-    ("h100", {}, "", "unsloth", False), ("h100", {"deterministic": True}, "", "unsloth", True), ("h100", {}, "yes", "unsloth", True),
-    ("h100", {"deterministic": True, "backend": "plain"}, "", "plain", True),
-    ("h100", {"deterministic": False}, "yes", "unsloth", False), ("none", {"deterministic": True}, "", "unsloth", True),
-    ("h100", {}, "no", "unsloth", False)])
+@pytest.mark.parametrize(
+    ("card", "wanted", "environment", "backend", "deterministic"),
+    [
+        ("h100", {}, "", "unsloth", False),
+        ("h100", {"deterministic": True}, "", "unsloth", True),
+        ("h100", {}, "yes", "unsloth", True),
+        ("h100", {"deterministic": True, "backend": "plain"}, "", "plain", True),
+        ("h100", {"deterministic": False}, "yes", "unsloth", False),
+        ("none", {"deterministic": True}, "", "unsloth", True),
+        ("h100", {}, "no", "unsloth", False),
+    ],
+)
 def test_bit_identical_runs_are_asked_for(monkeypatch, recipe, card, wanted, environment, backend, deterministic):
     pretend(monkeypatch, card)
     monkeypatch.setenv("HFT_DETERMINISTIC", environment)
@@ -79,11 +97,20 @@ def test_a_flag_beats_the_environment_and_both_beat_the_rule(monkeypatch, recipe
     assert (made.why["backend"], made.why["rows_per_device"]) == ("HFT_BACKEND", "--rows-per-device")
 
 
-@pytest.mark.parametrize(("choices", "said"), [
-    ({"rows_per_device": 5}, "5 rows per device do not divide the recipe's batch_size 16\n  Fix: choose one of: 1, 2, 4, 8, 16"),
-    ({"device": "cuda"}, "the plan wants a GPU, and nvidia-smi finds none"),
-    ({"checkpointing": "half"}, "--checkpointing: 'half' is not known\n  Fix: choose one of: none, full, offloaded"),
-])
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (
+            {"rows_per_device": 5},
+            "5 rows per device do not divide the recipe's batch_size 16\n  Fix: choose one of: 1, 2, 4, 8, 16",
+        ),
+        ({"device": "cuda"}, "the plan wants a GPU, and nvidia-smi finds none"),
+        (
+            {"checkpointing": "half"},
+            "--checkpointing: 'half' is not known\n  Fix: choose one of: none, full, offloaded",
+        ),
+    ],
+)
 def test_an_impossible_choice_is_refused(monkeypatch, recipe, choices, said):
     pretend(monkeypatch, "none")
     with pytest.raises(HftError, match="^" + said.replace(".", r"\.")):
@@ -97,9 +124,15 @@ def test_a_word_in_the_environment_is_refused(monkeypatch, recipe):
         plan.make(recipe)
 
 
-@pytest.mark.parametrize(("card", "start", "after"), [
-    ("h100", (16, "none"), (16, "offloaded")), ("h100", (16, "offloaded"), (8, "offloaded")), ("none", (16, "none"), (16, "full")),
-    ("none", (2, "full"), (1, "full"))])
+@pytest.mark.parametrize(
+    ("card", "start", "after"),
+    [
+        ("h100", (16, "none"), (16, "offloaded")),
+        ("h100", (16, "offloaded"), (8, "offloaded")),
+        ("none", (16, "none"), (16, "full")),
+        ("none", (2, "full"), (1, "full")),
+    ],
+)
 def test_the_next_safer_plan_keeps_the_step(monkeypatch, recipe, card, start, after):
     pretend(monkeypatch, card)
     made = plan.safer(plan.make(recipe, rows_per_device=start[0], checkpointing=start[1]))
@@ -115,11 +148,23 @@ def test_below_one_row_there_is_no_safer_plan(monkeypatch, recipe):
 
 def gpus(monkeypatch, named, *cards):
     monkeypatch.setattr(machine, "CALLERS_GPUS", named)
-    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu(card, CARDS[card], "580", "9.0") for card in cards], 2, 24.0, "a CPU", True))
+    monkeypatch.setattr(
+        machine,
+        "look",
+        lambda: Machine([Gpu(card, CARDS[card], "580", "9.0") for card in cards], 2, 24.0, "a CPU", True),
+    )
 
 
-@pytest.mark.parametrize(("named", "seen", "device"), [
-    (None, ["5080", "h200"], "cuda"), ("1", ["h200"], "cuda"), ("", [], "cpu"), ("GPU-5a1b", ["5080"], "cuda"), ("7", ["5080"], "cuda")])
+@pytest.mark.parametrize(
+    ("named", "seen", "device"),
+    [
+        (None, ["5080", "h200"], "cuda"),
+        ("1", ["h200"], "cuda"),
+        ("", [], "cpu"),
+        ("GPU-5a1b", ["5080"], "cuda"),
+        ("7", ["5080"], "cuda"),
+    ],
+)
 def test_only_the_gpus_that_the_caller_leaves_visible_count(monkeypatch, recipe, named, seen, device):
     gpus(monkeypatch, named, "5080", "h200")
     assert [card.name for card in machine.cards()] == seen
@@ -147,9 +192,16 @@ def test_only_rows_of_dense_decoders_stand_end_to_end(monkeypatch):
         plan.make(unknown, padding_free=True)
 
 
-@pytest.mark.parametrize(("wanted", "environment", "rows"), [({}, "", 8), ({"processes": "2"}, "", None), ({}, "all", None),
-                                                             ({"processes": "2", "rows_per_device": 4}, "", 4),
-                                                             ({"processes": "1"}, "", 8)])
+@pytest.mark.parametrize(
+    ("wanted", "environment", "rows"),
+    [
+        ({}, "", 8),
+        ({"processes": "2"}, "", None),
+        ({}, "all", None),
+        ({"processes": "2", "rows_per_device": 4}, "", 4),
+        ({"processes": "1"}, "", 8),
+    ],
+)
 def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(monkeypatch, wanted, environment, rows):
     monkeypatch.setenv("HFT_PROCESSES", environment)
     found = plan.kept({"backend": "plain", "processes": 1, "rows_per_device": 8, "checkpointing": "full"}, wanted)
@@ -159,10 +211,15 @@ def test_a_run_goes_on_with_its_own_plan_but_for_what_more_processes_change(monk
 def test_what_the_user_chooses_is_kept_and_the_rest_is_the_fastest_for_it(monkeypatch, recipe):
     pretend(monkeypatch, "4090")
     lengths = [482] * 16
-    assert (plan.make(recipe, lengths=lengths).rows_per_device, plan.make(recipe, lengths=lengths).checkpointing) == (8, "none")
+    assert (plan.make(recipe, lengths=lengths).rows_per_device, plan.make(recipe, lengths=lengths).checkpointing) == (
+        8,
+        "none",
+    )
     assert plan.make(recipe, lengths=lengths, checkpointing="offloaded").rows_per_device == 16
     assert plan.make(recipe, lengths=lengths, rows_per_device=16).checkpointing == "offloaded"
-    made = plan.make(recipe, lengths=lengths, checkpointing="full")  # not among those that a plan chooses from by itself
+    made = plan.make(
+        recipe, lengths=lengths, checkpointing="full"
+    )  # not among those that a plan chooses from by itself
     assert (made.rows_per_device, made.checkpointing, made.expected_gib < 21) == (16, "full", True)
 
 

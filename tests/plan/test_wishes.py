@@ -16,14 +16,18 @@ def test_the_option_comes_before_the_environment_before_the_rule(monkeypatch):
     assert (left.of("rows", 8, "the rule"), left.why["rows"], left.asked("rows")) == (8, "the rule", None)
 
 
-@pytest.mark.parametrize(("value", "said"), [("0", "from 1 to 95"), ("96", "from 1 to 95"), ("-3", "from 1 to 95"), ("x", "from 1 to 95")])
+@pytest.mark.parametrize(
+    ("value", "said"), [("0", "from 1 to 95"), ("96", "from 1 to 95"), ("-3", "from 1 to 95"), ("x", "from 1 to 95")]
+)
 def test_numbers_have_bounds(monkeypatch, value, said):
     monkeypatch.setenv("HFT_SHARE", value)
     with pytest.raises(HftError, match=f"HFT_SHARE: '{value}' is not a whole number {said}"):
         Choices({}).of("share", 50, "half", most=95)
 
 
-@pytest.mark.parametrize(("written", "found"), [("yes", True), ("TRUE", True), ("1", True), ("no", False), ("0", False), ("", True)])
+@pytest.mark.parametrize(
+    ("written", "found"), [("yes", True), ("TRUE", True), ("1", True), ("no", False), ("0", False), ("", True)]
+)
 def test_flags_of_the_environment(monkeypatch, written, found):
     monkeypatch.setenv("HFT_FAST", written)
     assert Choices({}).flag("fast", True, "the rule") is found

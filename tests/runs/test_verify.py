@@ -8,8 +8,18 @@ from hft import files
 from hft.recipe import file as recipe_file
 from hft.runs import folder as runs
 
-SMALL = ("--set", "train.steps=4", "--set", "train.batch_size=4", "--set", "data.train.sample=40", "--set", "evaluate.rows=2",
-         "--set", "evaluate.max_new_tokens=2")
+SMALL = (
+    "--set",
+    "train.steps=4",
+    "--set",
+    "train.batch_size=4",
+    "--set",
+    "data.train.sample=40",
+    "--set",
+    "evaluate.rows=2",
+    "--set",
+    "evaluate.max_new_tokens=2",
+)
 
 
 @pytest.fixture
@@ -22,8 +32,16 @@ def run(tmp_path, monkeypatch):
     recipe_file.save(loaded, made)
     for name in ("adapter/adapter_model.safetensors", "metrics.jsonl"):
         (made / name).write_text(name)
-    files.write_json(made / runs.PASSPORT, {"recipe": {"digest": loaded.digest}, "parent": None, "artefacts": {
-        name: files.sha256(made / name) for name in ("adapter/adapter_model.safetensors", "metrics.jsonl")}})
+    files.write_json(
+        made / runs.PASSPORT,
+        {
+            "recipe": {"digest": loaded.digest},
+            "parent": None,
+            "artefacts": {
+                name: files.sha256(made / name) for name in ("adapter/adapter_model.safetensors", "metrics.jsonl")
+            },
+        },
+    )
     return made
 
 
@@ -39,17 +57,29 @@ def change_recipe(run):
     files.write_json(run / "recipe.json", facts)
 
 
-@pytest.mark.parametrize(("damage", "said"), [
-    (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
-    (lambda run: (run / "adapter" / "adapter_model.safetensors").write_text("x"), "adapter/adapter_model.safetensors is another file"),
-    (change_recipe, "recipe.json or the Python beside it gives another digest"),
-    (lambda run: files.write_json(run / "parent.json", {"recipe": "x"}), "parent.json is not what the passport says"),
-])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
+        (
+            lambda run: (run / "adapter" / "adapter_model.safetensors").write_text("x"),
+            "adapter/adapter_model.safetensors is another file",
+        ),
+        (change_recipe, "recipe.json or the Python beside it gives another digest"),
+        (
+            lambda run: files.write_json(run / "parent.json", {"recipe": "x"}),
+            "parent.json is not what the passport says",
+        ),
+    ],
+)
 def test_damage_is_named(run, invoke, damage, said):
     damage(run)
     result = invoke("verify", str(run), HFT_RUNS=str(run.parent.parent))
     assert result.exit_code == 1
-    assert f"1 of its files are not what its passport says:\n  {said}\n  Fix: take the run from a backup, or train again" in result.output
+    assert (
+        f"1 of its files are not what its passport says:\n  {said}\n  Fix: take the run from a backup, or train again"
+        in result.output
+    )
 
 
 @pytest.mark.slow

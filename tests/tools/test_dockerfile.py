@@ -23,8 +23,17 @@ OWNER = (4321, 4321) if os.geteuid() == 0 else (os.getuid(), os.getgid())
 STRANGER = "{}:{}".format(*OWNER)
 SHORT = ("--max-steps", "6", "--save-every", "2", "--set", "evaluate.rows=8")
 TOKEN = "hf_ThisTokenIsForTestsOnly0123456789"
-HARDENED = ("--network", "none", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--cap-drop", "ALL",
-            "--security-opt", "no-new-privileges")
+HARDENED = (
+    "--network",
+    "none",
+    "--read-only",
+    "--tmpfs",
+    "/tmp:exec,mode=1777",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+)
 CACHED = ("--volume", "hft_cache:/cache")
 
 
@@ -32,8 +41,16 @@ def call(*command, timeout=600, **environment):
     """Run a command in the project's folder; returns the finished process with its whole output in stdout."""
     # Make hands its own variables on: ARGS here is pytest's, and compose would read it.
     ours = {name: value for name, value in os.environ.items() if name not in ("ARGS", "RECIPE")}
-    return subprocess.run([str(word) for word in command], cwd=ROOT, text=True, errors="replace", timeout=timeout, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env={**ours, **{k: str(v) for k, v in environment.items()}})
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**ours, **{k: str(v) for k, v in environment.items()}},
+    )
 
 
 def docker(*command, options=()):
@@ -58,14 +75,24 @@ def folders(tmp_path_factory):
                 parent.chmod(0o755)
     shutil.copytree(ROOT / "recipes", place / "recipes")
     own = (place / "recipes" / "quickstart.yaml").read_text(encoding="utf-8")
-    own = re.sub(r"(?m)^  format: .*$", "  format: quickstart_2.py:shouted", own).replace("learning_rate: ", "learning_rate: 0.5e-3  # ")
+    own = re.sub(r"(?m)^  format: .*$", "  format: quickstart_2.py:shouted", own).replace(
+        "learning_rate: ", "learning_rate: 0.5e-3  # "
+    )
     (place / "recipes" / "quickstart_2.yaml").write_text(own, encoding="utf-8")
     (place / "recipes" / "quickstart_2.py").write_text(
-        "def shouted(row, instruction):\n    return row['context'] + row['question'].upper(), ' ' + row['answer']\n", encoding="utf-8")
+        "def shouted(row, instruction):\n    return row['context'] + row['question'].upper(), ' ' + row['answer']\n",
+        encoding="utf-8",
+    )
     for name in ("runs", "data", "cache"):
         (place / name).mkdir()
         os.chown(place / name, *OWNER)
-    return {"RECIPES": place / "recipes", "RUNS": place / "runs", "DATA": place / "data", "CACHE": place / "cache", "HFT_USER": STRANGER}
+    return {
+        "RECIPES": place / "recipes",
+        "RUNS": place / "runs",
+        "DATA": place / "data",
+        "CACHE": place / "cache",
+        "HFT_USER": STRANGER,
+    }
 
 
 MAKE = (sys.executable, "tools/docker.py", "run", "cpu")  # hft in the image, the way `make` does it
@@ -77,8 +104,14 @@ def hft(*words, **environment):
 
 def begin(*words, **environment):
     """The same, not waited for."""
-    return subprocess.Popen([*MAKE, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, **{name: str(value) for name, value in environment.items()}})
+    return subprocess.Popen(
+        [*MAKE, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+    )
 
 
 def newest(folders, name="quickstart"):
@@ -118,11 +151,21 @@ def test_without_a_recipe_the_recipes_are_named():
 
 def test_the_manifest_is_the_locks(built):
     manifest = json.loads(docker("image").stdout)
-    assert manifest["lock"] == image.lock_digest(ROOT / "requirements" / "cpu.lock") == built["Config"]["Labels"]["hft.lock"]
+    assert (
+        manifest["lock"]
+        == image.lock_digest(ROOT / "requirements" / "cpu.lock")
+        == built["Config"]["Labels"]["hft.lock"]
+    )
     assert "trl==1.15.0" in manifest["packages"]
     assert [line for line in manifest["debian"] if line.startswith("libc6=")]
     assert manifest["revision"] == built["Config"]["Labels"]["org.opencontainers.image.revision"]
-    assert set(json.loads(docker("image", "--digest").stdout)) == {"lock", "site_packages", "llama_cpp", "python", "revision"}
+    assert set(json.loads(docker("image", "--digest").stdout)) == {
+        "lock",
+        "site_packages",
+        "llama_cpp",
+        "python",
+        "revision",
+    }
 
 
 def test_a_training_belongs_to_its_caller(trained):
@@ -130,7 +173,9 @@ def test_a_training_belongs_to_its_caller(trained):
     for path in (run, *run.rglob("*")):
         about = path.lstat()
         assert (about.st_uid, about.st_gid) == OWNER, path
-        assert path.is_symlink() or about.st_mode & 0o060 == 0o060 or path.name == ".lock", f"{path} is not for the group"
+        assert path.is_symlink() or about.st_mode & 0o060 == 0o060 or path.name == ".lock", (
+            f"{path} is not for the group"
+        )
 
 
 def test_the_passport_carries_the_manifest(trained):
@@ -148,7 +193,9 @@ def test_the_same_adapter_comes_out_of_the_image_and_of_the_venv(trained, tmp_pa
 
 def compose(profile, **environment):
     """A batch run as the README types it; the stand-in for NVIDIA's hook lets the CPU image have the GPUs of these services."""
-    done = call("docker", "compose", "--profile", profile, "up", "--no-log-prefix", "--abort-on-container-exit", **environment)
+    done = call(
+        "docker", "compose", "--profile", profile, "up", "--no-log-prefix", "--abort-on-container-exit", **environment
+    )
     call("docker", "compose", "--profile", profile, "down")
     return done.returncode, re.sub(r"\x1b\[\d*[A-Z]", "", done.stdout)
 
@@ -176,8 +223,21 @@ def test_a_batch_run_without_a_recipe_names_them(profile):
 def test_a_stranger_may_fill_the_caches(folders):
     made = " ".join(f"/cache/{name}/x" for name in ("huggingface", "huggingface/hub", "models", "triton"))
     volume = "hft_test_cache"
-    done = call("docker", "run", "--rm", *HARDENED, "--user", "4322:4322", "--volume", f"{volume}:/cache", "--entrypoint", "sh", IMAGE,
-                "-c", f"mkdir {made}")
+    done = call(
+        "docker",
+        "run",
+        "--rm",
+        *HARDENED,
+        "--user",
+        "4322:4322",
+        "--volume",
+        f"{volume}:/cache",
+        "--entrypoint",
+        "sh",
+        IMAGE,
+        "-c",
+        f"mkdir {made}",
+    )
     call("docker", "volume", "rm", volume)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -195,9 +255,11 @@ def test_the_mounted_folders_of_the_caller_are_read_only():
 
 def test_two_recipes_run_in_order_and_one_table_ends_them(folders):
     """The second is the caller's own, with Python beside it, from the mounted folder."""
-    code, said = compose("smoke", **folders, RECIPE="quickstart quickstart_2", ARGS=" ".join((*SHORT, "--max-steps", "2")))
+    code, said = compose(
+        "smoke", **folders, RECIPE="quickstart quickstart_2", ARGS=" ".join((*SHORT, "--max-steps", "2"))
+    )
     assert code == 0, said
-    table = said[said.index("recipe        state"):].splitlines()
+    table = said[said.index("recipe        state") :].splitlines()
     assert [line.split()[:2] for line in table[1:3]] == [["quickstart", "done"], ["quickstart_2", "done"]], said
 
 
@@ -252,8 +314,19 @@ def test_a_folder_that_is_not_the_callers_is_a_clear_error(tmp_path):
 
 
 def test_the_token_is_mounted_and_nowhere_else(trained, folders):
-    inside = call("docker", "compose", "run", "--rm", "--no-TTY", "--entrypoint", "sh", "cpu", "-c",
-                  "cat /run/secrets/hf_token; env; cat /proc/*/cmdline | tr '\\0' ' '", HF_TOKEN_FILE=token_file(folders))
+    inside = call(
+        "docker",
+        "compose",
+        "run",
+        "--rm",
+        "--no-TTY",
+        "--entrypoint",
+        "sh",
+        "cpu",
+        "-c",
+        "cat /run/secrets/hf_token; env; cat /proc/*/cmdline | tr '\\0' ' '",
+        HF_TOKEN_FILE=token_file(folders),
+    )
     assert inside.stdout.count(TOKEN) == 1, inside.stdout
     run, said = trained
     assert TOKEN not in said
@@ -264,7 +337,12 @@ def test_the_token_is_mounted_and_nowhere_else(trained, folders):
 def test_make_hands_the_token_on_in_no_command_line(folders, tmp_path):
     with begin("prepare", "quickstart", **folders, HF_TOKEN=TOKEN) as begun:
         seen = []
-        until(lambda: seen.extend(call("docker", "ps", "--quiet", "--filter", "ancestor=" + IMAGE).stdout.split()) or seen, begun)
+        until(
+            lambda: (
+                seen.extend(call("docker", "ps", "--quiet", "--filter", "ancestor=" + IMAGE).stdout.split()) or seen
+            ),
+            begun,
+        )
         lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
         described = call("docker", "inspect", seen[0]).stdout
         said = begun.communicate(timeout=120)[0]
@@ -292,7 +370,18 @@ def token_file(folders):
 def test_the_gpus_that_are_named_reach_the_container(asked, given):
     """Docker sets this variable for NVIDIA's runtime hook; .ci/docker-up puts a stand-in for the hook into place."""
     environment = {"IMAGE": IMAGE, **({"GPUS": asked} if asked else {})}
-    done = call("docker", "compose", "run", "--rm", "--no-TTY", "--entrypoint", "printenv", "cuda", "NVIDIA_VISIBLE_DEVICES", **environment)
+    done = call(
+        "docker",
+        "compose",
+        "run",
+        "--rm",
+        "--no-TTY",
+        "--entrypoint",
+        "printenv",
+        "cuda",
+        "NVIDIA_VISIBLE_DEVICES",
+        **environment,
+    )
     assert done.stdout.splitlines()[-1] == given, done.stdout
 
 
@@ -304,8 +393,17 @@ def again():
     stray.write_text(f"HF_TOKEN={TOKEN}\n", encoding="utf-8")
     call("docker", "builder", "prune", "--all", "--force")  # uv's cache too, or the packages would be the first build's
     try:
-        done = call(sys.executable, "tools/docker.py", "build", "cpu", "--no-cache-filter", "base,uv,runtime,cpu-libraries,code,cpu",
-                    IMAGE="hft:again", HF_TOKEN=TOKEN, timeout=1500)
+        done = call(
+            sys.executable,
+            "tools/docker.py",
+            "build",
+            "cpu",
+            "--no-cache-filter",
+            "base,uv,runtime,cpu-libraries,code,cpu",
+            IMAGE="hft:again",
+            HF_TOKEN=TOKEN,
+            timeout=1500,
+        )
     finally:
         stray.unlink() if kept is None else stray.write_bytes(kept)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -324,9 +422,13 @@ def test_no_layer_holds_a_secret(again):
         rest, readable_layers = b"", False
         while chunk := saved.stdout.read(1 << 22):
             assert TOKEN.encode() not in rest + chunk
-            readable_layers |= b"exec /opt/venv/bin/python -m hft" in rest + chunk  # else the layers are compressed and hide everything
+            readable_layers |= (
+                b"exec /opt/venv/bin/python -m hft" in rest + chunk
+            )  # else the layers are compressed and hide everything
             rest = chunk[-200:]
     assert readable_layers
     shapes = re.compile(r"hf_[A-Za-z0-9]{34}|github_pat_\w{40,}|PRIVATE KEY-----")
-    ours = call("docker", "run", "--rm", "--entrypoint", "sh", again, "-c", "cat $(find /opt/hft /etc /root /home -type f); env")
+    ours = call(
+        "docker", "run", "--rm", "--entrypoint", "sh", again, "-c", "cat $(find /opt/hft /etc /root /home -type f); env"
+    )
     assert not shapes.search(ours.stdout + call("docker", "history", "--no-trunc", again).stdout)

@@ -20,7 +20,9 @@ def test_a_configured_folder_is_used_and_no_index(monkeypatch):
     assert install.torch_source() == ["--no-index", "--find-links", "/wheels", "--find-links", "/more"]
 
 
-@pytest.mark.parametrize(("given", "index"), [(None, "https://download.pytorch.org/whl/cpu"), ("http://127.0.0.1/x", "http://127.0.0.1/x")])
+@pytest.mark.parametrize(
+    ("given", "index"), [(None, "https://download.pytorch.org/whl/cpu"), ("http://127.0.0.1/x", "http://127.0.0.1/x")]
+)
 def test_without_a_folder_the_index_is_asked(monkeypatch, given, index):
     for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "TORCH_INDEX"):
         monkeypatch.delenv(name, raising=False)
@@ -41,7 +43,18 @@ def test_the_locks_hold_what_the_lab_asked_for():
     for world, missing in (("cuda", set()), ("cpu", {"vllm", "xformers"})):
         lock = (ROOT / "requirements" / f"{world}.lock").read_text(encoding="utf-8")
         names = {line.partition("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith(" ")}
-        wanted = {"unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "vllm", "xformers", "langid", "click"}
+        wanted = {
+            "unsloth",
+            "trl",
+            "transformers",
+            "peft",
+            "datasets",
+            "bitsandbytes",
+            "vllm",
+            "xformers",
+            "langid",
+            "click",
+        }
         assert wanted - names == missing
     assert "torch==2.13.0+cpu" in install.torch_requirement(ROOT / "requirements" / "cpu.lock")
     assert "\ntorch==2.11.0 " in (ROOT / "requirements" / "cuda.lock").read_text(encoding="utf-8")
@@ -78,9 +91,18 @@ def set_up(tmp_path, address):
         shutil.copytree(ROOT / folder, project / folder)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, project / file)
-    kept = {name: value for name, value in os.environ.items() if name not in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "VIRTUAL_ENV")}
-    return subprocess.run([sys.executable, "tools/install.py", "cpu"], cwd=project, capture_output=True, text=True,
-                          env={**kept, "TORCH_INDEX": address})
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "VIRTUAL_ENV")
+    }
+    return subprocess.run(
+        [sys.executable, "tools/install.py", "cpu"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env={**kept, "TORCH_INDEX": address},
+    )
 
 
 @pytest.mark.slow
@@ -88,9 +110,13 @@ def test_torch_comes_from_the_index(tmp_path, index):
     done = set_up(tmp_path, index[0])
     assert done.returncode == 0, done.stdout + done.stderr
     python = tmp_path / "project" / ".venv" / "bin" / "python"
-    said = subprocess.run([python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=True
+    )
     assert said.stdout.strip() == "2.13.0+cpu"
-    assert subprocess.run([tmp_path / "project" / ".venv" / "bin" / "hft", "--version"], capture_output=True, check=True).stdout
+    assert subprocess.run(
+        [tmp_path / "project" / ".venv" / "bin" / "hft", "--version"], capture_output=True, check=True
+    ).stdout
 
 
 @pytest.mark.slow

@@ -76,7 +76,11 @@ def test_where_none_is_whole_training_starts_again(tmp_path, capsys):
     for step in (5, 10, 15):
         write(tmp_path, step, sealed=False)
     assert checkpoints.newest(tmp_path) is None
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["checkpoint-15", "checkpoint-10", "checkpoint-5"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "checkpoint-15",
+        "checkpoint-10",
+        "checkpoint-5",
+    ]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ def test_the_order_is_pass_after_pass_and_depends_on_the_seed_alone(rows, wanted
     assert order == trainer.order(rows, wanted, seed)
     assert order == trainer.order(rows, wanted + 7, seed)[:wanted]
     for start in range(0, wanted - rows + 1, rows):
-        assert sorted(order[start:start + rows]) == list(range(rows))
+        assert sorted(order[start : start + rows]) == list(range(rows))
 
 
 @pytest.mark.parametrize("asked", [None, "", "none"])
@@ -33,7 +33,9 @@ def test_a_tracker_that_is_not_installed_is_named(monkeypatch):
 
     monkeypatch.setattr(integrations, "get_available_reporting_integrations", lambda: ["tensorboard"])
     monkeypatch.setenv("HFT_REPORT_TO", "tensorboard,wandb")
-    with pytest.raises(HftError, match="HFT_REPORT_TO=wandb: that tracker is not installed\n  Fix: installed: tensorboard"):
+    with pytest.raises(
+        HftError, match="HFT_REPORT_TO=wandb: that tracker is not installed\n  Fix: installed: tensorboard"
+    ):
         trainer.trackers()
     monkeypatch.setenv("HFT_REPORT_TO", "tensorboard")
     assert trainer.trackers() == ["tensorboard"]

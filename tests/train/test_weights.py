@@ -34,8 +34,14 @@ def plan(sharded=False):
 def test_the_adapter_is_written_with_its_tokenizer_in_one_order(tmp_path):
     weights.save(tmp_path, "adapter", adapter("new"), TOKENIZER, plan())
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"]
-    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["target_modules"] == ["k_proj", "v_proj"]
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "tokenizer.json",
+    ]
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["target_modules"] == [
+        "k_proj",
+        "v_proj",
+    ]
 
 
 @pytest.mark.parametrize(("text", "left"), [("same", True), ("other", False)])

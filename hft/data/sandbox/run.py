@@ -40,11 +40,31 @@ class Outcome(NamedTuple):
 
 def run(job: dict, limits: Limits = Limits(), hash_seed: int = 0) -> Outcome:  # noqa: B008  a named tuple never changes
     """Run a job of inside.py. Raises HftError where there is no isolation and none was waived."""
-    told = {"seed": 0, "days": 0, "sizes": True, "path": [sysconfig.get_path("purelib")], **job, "limits": {
-        "AS": limits.memory, "CPU": int(limits.seconds) + 1, "NPROC": limits.processes, "FSIZE": limits.file, "CORE": 0, "NOFILE": 64}}
+    told = {
+        "seed": 0,
+        "days": 0,
+        "sizes": True,
+        "path": [sysconfig.get_path("purelib")],
+        **job,
+        "limits": {
+            "AS": limits.memory,
+            "CPU": int(limits.seconds) + 1,
+            "NPROC": limits.processes,
+            "FSIZE": limits.file,
+            "CORE": 0,
+            "NOFILE": 64,
+        },
+    }
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as answer:
-        process = subprocess.Popen([*isolation(), *python(hash_seed)], stdin=subprocess.PIPE, stdout=answer, stderr=subprocess.DEVNULL,
-                                   cwd=scratch, env={}, start_new_session=True)
+        process = subprocess.Popen(
+            [*isolation(), *python(hash_seed)],
+            stdin=subprocess.PIPE,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            cwd=scratch,
+            env={},
+            start_new_session=True,
+        )
         try:
             process.communicate(json.dumps(told).encode(), timeout=limits.seconds)
         except subprocess.TimeoutExpired:
@@ -72,7 +92,14 @@ def read(said: bytes, code: int) -> Outcome:
         found = json.loads(said)
         return Outcome(known(found["status"]), [sound(pair) for pair in found["pairs"]], str(found["detail"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the code may have written it itself
-        killed = {137: "killed", 152: "timeout", 139: "memory", -9: "killed", -24: "timeout", -11: "memory"}  # KILL, XCPU, SEGV
+        killed = {
+            137: "killed",
+            152: "timeout",
+            139: "memory",
+            -9: "killed",
+            -24: "timeout",
+            -11: "memory",
+        }  # KILL, XCPU, SEGV
         return Outcome(killed.get(code, "exits"), [])
 
 
@@ -80,7 +107,12 @@ def sound(pair: dict) -> dict:
     """A pair of an answer, whose texts are JSON. Raises one of `read`'s errors for anything else."""
     for text in filter(None, (pair["input"], pair["output"])):
         json.loads(text)
-    return {"input": str(pair["input"]), "output": pair["output"], "status": known(pair["status"]), "detail": str(pair.get("detail", ""))}
+    return {
+        "input": str(pair["input"]),
+        "output": pair["output"],
+        "status": known(pair["status"]),
+        "detail": str(pair.get("detail", "")),
+    }
 
 
 def known(status: str) -> str:
@@ -89,15 +121,26 @@ def known(status: str) -> str:
 
 def python(hash_seed: int) -> list[str]:
     """The interpreter, without the user's settings, on the file that runs inside."""
-    told = (f"PYTHONHASHSEED={hash_seed}", "OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1", "HOME=/scratch", "LANG=C.UTF-8")
+    told = (
+        f"PYTHONHASHSEED={hash_seed}",
+        "OPENBLAS_NUM_THREADS=1",
+        "OMP_NUM_THREADS=1",
+        "HOME=/scratch",
+        "LANG=C.UTF-8",
+    )
     return ["/usr/bin/env", "-i", *told, os.path.realpath(sys.executable), "-s", "-P", "-B", str(INSIDE)]
 
 
 def interpreter() -> list[Path]:
     """What Python needs: the program, its library, hft's packages, the file that runs inside; not all of a prefix, which may be a home."""
     library = Path(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("LDLIBRARY") or "")
-    places = [os.path.realpath(sys.executable), *(os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
-              sysconfig.get_path("purelib"), str(INSIDE), *([str(library)] if library.suffix == ".so" and library.exists() else [])]
+    places = [
+        os.path.realpath(sys.executable),
+        *(os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+        sysconfig.get_path("purelib"),
+        str(INSIDE),
+        *([str(library)] if library.suffix == ".so" and library.exists() else []),
+    ]
     return [Path(place) for place in dict.fromkeys(places)]
 
 
@@ -109,22 +152,51 @@ def isolation() -> tuple[str, ...]:
     remedy = f"in a machine or container that holds nothing of value: {ALLOW}=unprotected (limits only, no isolation)"
     program = shutil.which("bwrap")
     if not program:
-        raise HftError("the data brings code to run, and the sandbox for it, bubblewrap, is not installed",
-                       f"apt-get install bubblewrap; or, {remedy}")
+        raise HftError(
+            "the data brings code to run, and the sandbox for it, bubblewrap, is not installed",
+            f"apt-get install bubblewrap; or, {remedy}",
+        )
     words = [program, *bubblewrap()]
-    trial = json.dumps({"code": "def f(n): return n", "function": "f", "inputs": ["1"], "seed": 0, "days": 0, "sizes": True, "path": [],
-                        "limits": {}})
+    trial = json.dumps(
+        {
+            "code": "def f(n): return n",
+            "function": "f",
+            "inputs": ["1"],
+            "seed": 0,
+            "days": 0,
+            "sizes": True,
+            "path": [],
+            "limits": {},
+        }
+    )
     tried = subprocess.run([*words, *python(0)], input=trial, capture_output=True, text=True)
     if tried.returncode or '"status": "ok"' not in tried.stdout:
-        raise HftError(f"the data brings code to run, and bubblewrap may not isolate it here: {tried.stderr.strip()}",
-                       f"run it outside of the container, or with --security-opt seccomp=unconfined; or, {remedy}")
+        raise HftError(
+            f"the data brings code to run, and bubblewrap may not isolate it here: {tried.stderr.strip()}",
+            f"run it outside of the container, or with --security-opt seccomp=unconfined; or, {remedy}",
+        )
     return tuple(words)
 
 
 def bubblewrap() -> list[str]:
     """No network, no processes but its own, no file but the interpreter's, read-only but for a scratch folder in memory."""
-    words = ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
-             "--new-session", "--clearenv", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    words = [
+        "--unshare-net",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]
     for place in map(Path, ("/bin", "/sbin", "/lib", "/lib64")):
         if place.is_symlink():
             words += ["--symlink", str(place.readlink()), str(place)]
@@ -135,9 +207,32 @@ def bubblewrap() -> list[str]:
             for parent in reversed(place.parents[:-1]):  # bubblewrap would make them for root alone
                 words += ["--perms", "0755", "--dir", str(parent)]
             words += ["--ro-bind", str(place), str(place)]
-    words += ["--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/scratch", "--chdir", "/scratch", "--remount-ro", "/dev",
-              "--remount-ro", "/"]
+    words += [
+        "--size",
+        str(SCRATCH),
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/scratch",
+        "--chdir",
+        "/scratch",
+        "--remount-ro",
+        "/dev",
+        "--remount-ro",
+        "/",
+    ]
     if os.geteuid() == 0:  # limits on processes do not hold for root
-        return [*words, "--", "/usr/bin/setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs",
-                "--inh-caps=-all", "--bounding-set=-all"]
+        return [
+            *words,
+            "--",
+            "/usr/bin/setpriv",
+            "--reuid",
+            NOBODY,
+            "--regid",
+            NOBODY,
+            "--clear-groups",
+            "--no-new-privs",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+        ]
     return [*words, "--unshare-user", "--cap-drop", "ALL", "--"]

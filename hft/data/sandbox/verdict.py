@@ -25,19 +25,25 @@ def judge(row: dict, said: str) -> Verdict:
         if close(json.loads(row["output_json"]), found[kind]):
             return Verdict("correct", "The output is right.")
         return Verdict("wrong", f"The output {short(found[kind])} is wrong.")
-    outcome = sandbox.run({"code": row["code"], "function": row["name"], "inputs": [text(found[kind])], "sizes": False}, LIMITS)
+    outcome = sandbox.run(
+        {"code": row["code"], "function": row["name"], "inputs": [text(found[kind])], "sizes": False}, LIMITS
+    )
     pair = outcome.pairs[0] if outcome.pairs else {"status": outcome.status, "detail": outcome.detail}
     if pair["status"] == "timeout":
         return Verdict("timeout", f"With the input {short(found[kind])} the function does not end in time.")
     if pair["status"] != "ok":
-        return Verdict("error", f"With the input {short(found[kind])} the function fails: {pair.get('detail') or pair['status']}")
+        return Verdict(
+            "error", f"With the input {short(found[kind])} the function fails: {pair.get('detail') or pair['status']}"
+        )
     try:
         right = close(json.loads(row["output_json"]), json.loads(pair["output"]))
     except RecursionError:
         right = False
     if right:
         return Verdict("correct", "The input gives the wanted output.")
-    return Verdict("wrong", f"The input {short(found[kind])} gives {pair['output'][:200]}, which is not the wanted output.")
+    return Verdict(
+        "wrong", f"The input {short(found[kind])} gives {pair['output'][:200]}, which is not the wanted output."
+    )
 
 
 def last_object(said: str, key: str) -> dict | None:

@@ -11,7 +11,9 @@ from hft.data import files as data_files
 
 def rows(source, beside: Path) -> Iterator[dict]:
     """The rows of a source, by its module; only the `first` ones where it says so."""
-    return itertools.islice(importlib.import_module(f"hft.data.sources.{source.source}").rows(source, beside), source.first)
+    return itertools.islice(
+        importlib.import_module(f"hft.data.sources.{source.source}").rows(source, beside), source.first
+    )
 
 
 def locate(source) -> str:
@@ -36,5 +38,8 @@ def facts(source, beside: Path) -> dict:
         case "aihub":
             from hft.data.sources import aihub
 
-            return {"folder": source.folder, "sha256": {path.name: files.sha256(path) for path in aihub.workbooks(source, beside)}}
+            return {
+                "folder": source.folder,
+                "sha256": {path.name: files.sha256(path) for path in aihub.workbooks(source, beside)},
+            }
     return {"file": source.file, "sha256": files.sha256(data_files.find(source.file, beside))}

@@ -24,16 +24,26 @@ def rows(source, beside: Path) -> Iterator[dict]:
         try:
             yield from pairs(path)
         except (zipfile.BadZipFile, KeyError, OSError, ValueError) as problem:
-            raise HftError(f"{path} is not a workbook: {problem}", "fetch it again, or move it out of the folder") from None
+            raise HftError(
+                f"{path} is not a workbook: {problem}", "fetch it again, or move it out of the folder"
+            ) from None
 
 
 def workbooks(source, beside: Path) -> list[Path]:
     """The workbooks and zips of the folder in name order, Korean names composed; Excel's lock files and all else are left out."""
-    folder = next((place / source.folder for place in (beside, data_files.folder()) if (place / source.folder).is_dir()), None)
+    folder = next(
+        (place / source.folder for place in (beside, data_files.folder()) if (place / source.folder).is_dir()), None
+    )
     if folder is None:
-        raise HftError(f"no data folder {source.folder} in {beside} or {data_files.folder()}",
-                       f"put the workbooks into {data_files.folder() / source.folder}, or name what it is in: DATA=/path (hft: HFT_DATA=/path)")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in (".xlsx", ".zip") and not path.name.startswith(("~$", "."))]
+        raise HftError(
+            f"no data folder {source.folder} in {beside} or {data_files.folder()}",
+            f"put the workbooks into {data_files.folder() / source.folder}, or name what it is in: DATA=/path (hft: HFT_DATA=/path)",
+        )
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (".xlsx", ".zip") and not path.name.startswith(("~$", "."))
+    ]
     if not found:
         raise HftError(f"{folder} holds no .xlsx and no .zip", "put AI Hub's workbooks there")
     return sorted(found, key=lambda path: unicodedata.normalize("NFC", path.name))
@@ -48,7 +58,10 @@ def pairs(path: Path) -> Iterator[dict]:
         names = [name for name in archive.namelist() if name.lower().endswith(".xlsx")]
         inside = sorted(name for name in names if not Path(name).name.startswith(("~$", ".")))
         if not inside:
-            raise HftError(f"{path} holds no .xlsx but: {', '.join(archive.namelist()[:5]) or 'nothing'}", "move it out of the folder")
+            raise HftError(
+                f"{path} holds no .xlsx but: {', '.join(archive.namelist()[:5]) or 'nothing'}",
+                "move it out of the folder",
+            )
         for name in inside:
             yield from sheets(io.BytesIO(archive.read(name)), f"{path.name}/{name}")
 
@@ -72,8 +85,10 @@ def sheets(file, name: str) -> Iterator[dict]:
             for line in lines:
                 yield {key: text(line[place]) if place < len(line) else "" for key, place in places.items()}
         if not found:
-            raise HftError(f"{name} has no sheet with the columns {' and '.join(COLUMNS)}; it has: {'; '.join(seen)}",
-                           "rename its header cells, or move the workbook out of the folder")
+            raise HftError(
+                f"{name} has no sheet with the columns {' and '.join(COLUMNS)}; it has: {'; '.join(seen)}",
+                "rename its header cells, or move the workbook out of the folder",
+            )
     finally:
         book.close()
 

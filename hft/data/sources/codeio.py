@@ -19,7 +19,12 @@ from hft.data.sources import jsonl
 from hft.errors import HftError
 from hft.terminal import say
 
-BUSY = ("timeout", "killed", "memory", "exits")  # of a whole function: a busy machine may be to blame, so it is tried again the next time
+BUSY = (
+    "timeout",
+    "killed",
+    "memory",
+    "exits",
+)  # of a whole function: a busy machine may be to blame, so it is tried again the next time
 AHEAD = 400  # days that the clock of the last repetition is ahead
 
 
@@ -29,10 +34,14 @@ def rows(source, beside: Path) -> Iterator[dict]:
     Each function runs twice, with other hashes and another seed; what differs is dropped. The pairs are kept in the cache, under a
     digest of the code, the settings and hft's own sandbox: the same file gives the same rows. Raises HftError for a line that has no code.
     """
-    functions = [function(row, number) for number, row in enumerate(jsonl.lines(data_files.find(source.file, beside)), 1)]
+    functions = [
+        function(row, number) for number, row in enumerate(jsonl.lines(data_files.find(source.file, beside)), 1)
+    ]
     counts, kept = Counter(), []
     with ThreadPoolExecutor(machine.cores()) as pool, terminal.bar("running functions", len(functions)) as shown:
-        for number, (one, pairs) in enumerate(zip(functions, pool.map(lambda one: cached(one, source), functions), strict=True), 1):
+        for number, (one, pairs) in enumerate(
+            zip(functions, pool.map(lambda one: cached(one, source), functions), strict=True), 1
+        ):
             counts.update(pair["status"] for pair in pairs)
             good = [pair for pair in pairs if pair["status"] == "ok"]
             kept.append((one, good))
@@ -40,30 +49,59 @@ def rows(source, beside: Path) -> Iterator[dict]:
     found = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     say(f"CodeI/O: {len(functions)} functions, pairs: {found or 'none'}")
     for one, pairs in kept:
-        for place, pair in enumerate(pairs[:source.pairs], 1):
+        for place, pair in enumerate(pairs[: source.pairs], 1):
             for kind in source.kinds:
-                yield {"id": f"{one['number']}.{place}.{kind}", "function": str(one["number"]), "kind": kind, "problem": one["problem"],
-                       "requirements": one["requirements"], "code": one["code"], "name": one["name"], "input_json": pair["input"],
-                       "output_json": pair["output"], "answer": json.dumps({kind: json.loads(pair[kind])}, ensure_ascii=False)}
+                yield {
+                    "id": f"{one['number']}.{place}.{kind}",
+                    "function": str(one["number"]),
+                    "kind": kind,
+                    "problem": one["problem"],
+                    "requirements": one["requirements"],
+                    "code": one["code"],
+                    "name": one["name"],
+                    "input_json": pair["input"],
+                    "output_json": pair["output"],
+                    "answer": json.dumps({kind: json.loads(pair[kind])}, ensure_ascii=False),
+                }
 
 
 def function(row: dict, number: int) -> dict:
     """One line of the file in hft's terms. Raises HftError for one without code."""
     code, name = row.get("refcode"), row.get("funcname") or "main_solution"
     if not isinstance(code, str) or not (row.get("input_generator") or row.get("ios")):
-        raise HftError(f"line {number} has no refcode, or neither input_generator nor ios; it has: {', '.join(row)}",
-                       "write functions in the unified form: hft codeio unify --help")
+        raise HftError(
+            f"line {number} has no refcode, or neither input_generator nor ios; it has: {', '.join(row)}",
+            "write functions in the unified form: hft codeio unify --help",
+        )
     generator = row.get("input_generator") or ""
     if "def " in generator:
         code, generator = f"{code}\n\n{generator}", "input_generator"
-    known = [{"input": verdict.text(pair["input"]), "output": verdict.text(pair["output"])} for pair in row.get("ios") or []]
-    return {"number": number, "code": code, "name": name, "generator": generator, "known": known,
-            "problem": row.get("problem_description") or "", "requirements": row.get("io_requirements") or ""}
+    known = [
+        {"input": verdict.text(pair["input"]), "output": verdict.text(pair["output"])} for pair in row.get("ios") or []
+    ]
+    return {
+        "number": number,
+        "code": code,
+        "name": name,
+        "generator": generator,
+        "known": known,
+        "problem": row.get("problem_description") or "",
+        "requirements": row.get("io_requirements") or "",
+    }
 
 
 def cached(one: dict, source) -> list[dict]:
     """The function's pairs from the cache, else by running it."""
-    told = [one["code"], one["name"], one["generator"], one["known"], source.tries, source.seed, source.seconds, sandbox.INSIDE.read_text()]
+    told = [
+        one["code"],
+        one["name"],
+        one["generator"],
+        one["known"],
+        source.tries,
+        source.seed,
+        source.seconds,
+        sandbox.INSIDE.read_text(),
+    ]
     place = files.cache() / "codeio" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()}.json"
     if place.exists():
         return json.loads(place.read_text(encoding="utf-8"))
@@ -77,7 +115,11 @@ def cached(one: dict, source) -> list[dict]:
 def pairs_of(one: dict, source) -> list[dict]:
     """Run a function on its inputs, and again: `{input, output, status}` of each pair; status ok, or why it is of no use."""
     job = {"code": one["code"], "function": one["name"], "seed": source.seed}
-    asked = {"inputs": [pair["input"] for pair in one["known"]]} if one["known"] else {"generator": one["generator"], "count": source.tries}
+    asked = (
+        {"inputs": [pair["input"] for pair in one["known"]]}
+        if one["known"]
+        else {"generator": one["generator"], "count": source.tries}
+    )
     limits = sandbox.Limits(seconds=source.seconds)
     first = sandbox.run({**job, **asked}, limits, hash_seed=1)
     if first.status != "ok":
@@ -86,13 +128,20 @@ def pairs_of(one: dict, source) -> list[dict]:
     if not inputs:
         return [{"input": None, "output": None, "status": "no input"}]
     # In another order too: what a function remembers from call to call shows.
-    repeated = [sandbox.run({**job, "inputs": inputs[::-1], "seed": source.seed + 1}, limits, hash_seed=2),
-                sandbox.run({**job, "inputs": inputs[::-1], "days": AHEAD}, limits, hash_seed=1)]
+    repeated = [
+        sandbox.run({**job, "inputs": inputs[::-1], "seed": source.seed + 1}, limits, hash_seed=2),
+        sandbox.run({**job, "inputs": inputs[::-1], "days": AHEAD}, limits, hash_seed=1),
+    ]
     if failed := next((outcome.status for outcome in repeated if outcome.status != "ok"), None):
         return [{"input": None, "output": None, "status": failed}]
-    again, later = ({pair["input"]: pair["output"] for pair in outcome.pairs if pair["status"] == "ok"} for outcome in repeated)
+    again, later = (
+        {pair["input"]: pair["output"] for pair in outcome.pairs if pair["status"] == "ok"} for outcome in repeated
+    )
     recorded = {pair["input"]: pair["output"] for pair in one["known"]}
-    return [judged(pair, again.get(pair["input"]), later.get(pair["input"]), recorded.get(pair["input"])) for pair in first.pairs]
+    return [
+        judged(pair, again.get(pair["input"]), later.get(pair["input"]), recorded.get(pair["input"]))
+        for pair in first.pairs
+    ]
 
 
 def judged(pair: dict, again: str | None, later: str | None, recorded: str | None) -> dict:

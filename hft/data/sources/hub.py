@@ -14,6 +14,8 @@ def rows(source, beside: Path) -> Iterator[dict]:
     try:
         loaded = datasets.load_dataset(source.name, source.subset, split=source.split, revision=source.revision)
     except Exception as problem:  # the library raises a dozen kinds: all mean that these rows are not to be had
-        raise HftError(f"dataset {source.name}@{source.revision} ({source.split}): {str(problem).splitlines()[0]}",
-                       "check name, revision and split; a private one needs HF_TOKEN; offline it must be in the cache") from problem
+        raise HftError(
+            f"dataset {source.name}@{source.revision} ({source.split}): {str(problem).splitlines()[0]}",
+            "check name, revision and split; a private one needs HF_TOKEN; offline it must be in the cache",
+        ) from problem
     yield from loaded

@@ -32,7 +32,9 @@ def decoded(read, path: Path) -> Iterator[dict]:
         try:
             path.read_bytes().decode()  # the reader counts from the start of its own block; this counts from the file's
         except UnicodeDecodeError as problem:
-            raise HftError(f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path.name}") from None
+            raise HftError(
+                f"{path}: byte {problem.start} is not UTF-8", f"convert it: iconv -f CP949 -t UTF-8 {path.name}"
+            ) from None
         raise
 
 
@@ -47,13 +49,16 @@ def an_object(path: Path, number: int, line: str) -> dict:
     try:
         row = json.loads(line.rstrip("\n"))
     except json.JSONDecodeError as problem:
-        raise HftError(f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}",
-                       "each line is one JSON object") from None
+        raise HftError(
+            f"{path} line {number}: not JSON: {problem.msg} at column {problem.colno}", "each line is one JSON object"
+        ) from None
     except (ValueError, RecursionError) as problem:  # numbers of thousands of digits, thousands of brackets
         raise HftError(f"{path} line {number}: {problem}", "each line is one JSON object") from None
     if not isinstance(row, dict):
-        raise HftError(f"{path} line {number}: a {type(row).__name__}, not an object",
-                       'each line looks like {"question": ..., "answer": ...}')
+        raise HftError(
+            f"{path} line {number}: a {type(row).__name__}, not an object",
+            'each line looks like {"question": ..., "answer": ...}',
+        )
     return row
 
 
@@ -61,13 +66,20 @@ def read_json(path: Path) -> Iterator[dict]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as problem:
-        raise HftError(f"{path} line {problem.lineno}: not JSON: {problem.msg}",
-                       "mend the file; for one object a line name it .jsonl") from None
+        raise HftError(
+            f"{path} line {problem.lineno}: not JSON: {problem.msg}",
+            "mend the file; for one object a line name it .jsonl",
+        ) from None
     if not isinstance(rows, list):
-        raise HftError(f"{path}: holds a {type(rows).__name__}, not a list of objects", "for KorQuAD or SQuAD files write source: korquad")
+        raise HftError(
+            f"{path}: holds a {type(rows).__name__}, not a list of objects",
+            "for KorQuAD or SQuAD files write source: korquad",
+        )
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise HftError(f"{path} item {number}: a {type(row).__name__}, not an object", "the file is a list of objects")
+            raise HftError(
+                f"{path} item {number}: a {type(row).__name__}, not an object", "the file is a list of objects"
+            )
         yield row
 
 
@@ -77,8 +89,10 @@ def read_csv(path: Path) -> Iterator[dict]:
         reader = csv.DictReader(file)
         for row in reader:
             if None in row or None in row.values():
-                raise HftError(f"{path} row {reader.line_num}: {'more' if None in row else 'fewer'} cells than the header has",
-                               "quote cells that hold commas")
+                raise HftError(
+                    f"{path} row {reader.line_num}: {'more' if None in row else 'fewer'} cells than the header has",
+                    "quote cells that hold commas",
+                )
             yield row
 
 
@@ -90,4 +104,6 @@ def read_parquet(path: Path) -> Iterator[dict]:
         for batch in ParquetFile(path).iter_batches(1000):
             yield from batch.to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as problem:
-        raise HftError(f"{path}: {str(problem).splitlines()[0]}", "the file is damaged or no Parquet: fetch it again") from None
+        raise HftError(
+            f"{path}: {str(problem).splitlines()[0]}", "the file is damaged or no Parquet: fetch it again"
+        ) from None

@@ -29,14 +29,16 @@ def rows(source, beside: Path) -> Iterator[dict]:
     try:
         articles = list(json.loads(path.read_text(encoding="utf-8-sig"))["data"])
     except (ValueError, KeyError, TypeError) as problem:
-        raise HftError(f"{path} is not a KorQuAD or SQuAD v1 file: {problem}",
-                       'such a file is {"version": ..., "data": [...]}') from None
+        raise HftError(
+            f"{path} is not a KorQuAD or SQuAD v1 file: {problem}", 'such a file is {"version": ..., "data": [...]}'
+        ) from None
     for number, article in enumerate(articles):
         try:
             yield from questions(article)
         except (KeyError, IndexError, TypeError) as problem:
-            raise HftError(f"{path}, article {number}: lacks {problem}",
-                           "the format is KorQuAD or SQuAD v1: data, paragraphs, qas") from None
+            raise HftError(
+                f"{path}, article {number}: lacks {problem}", "the format is KorQuAD or SQuAD v1: data, paragraphs, qas"
+            ) from None
         except ValueError as problem:
             raise HftError(f"{path}, article {number}: {problem}", "the file is damaged: fetch it again") from None
 
@@ -59,11 +61,17 @@ def one(title: str, context: str, item: dict) -> dict:
         raise ValueError(f"question {item['id']}: no answer")
     for answer in item["answers"]:
         start = answer["answer_start"]
-        if context[start:start + len(answer["text"])] != answer["text"]:
+        if context[start : start + len(answer["text"])] != answer["text"]:
             raise ValueError(f"question {item['id']}: the answer {answer['text']!r} is not at character {start}")
     texts = [answer["text"].strip() for answer in item["answers"]]
-    return {"id": item["id"], "title": title, "context": context, "question": item["question"].strip(),
-            "answer": texts[0], "answers": texts}
+    return {
+        "id": item["id"],
+        "title": title,
+        "context": context,
+        "question": item["question"].strip(),
+        "answer": texts[0],
+        "answers": texts,
+    }
 
 
 def official(file: str, beside: Path) -> Path:

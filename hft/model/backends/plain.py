@@ -23,9 +23,16 @@ def load(spec: Model, plan: Plan, rank: int = 16):
     stored = getattr(AutoConfig.from_pretrained(source.name, revision=source.revision), "quantization_config", None)
     if spec.quantization == "nf4" and stored is None:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
     model = AutoModelForCausalLM.from_pretrained(
-        source.name, revision=source.revision, dtype=dtype, device_map={"": plan.device}, attn_implementation="sdpa", **options)
+        source.name,
+        revision=source.revision,
+        dtype=dtype,
+        device_map={"": plan.device},
+        attn_implementation="sdpa",
+        **options,
+    )
     keep_trainable_layout(model)
     return model, models.tokenizer(source)
 
@@ -34,15 +41,30 @@ def add_lora(model, spec: Lora, plan: Plan, seed: int):
     """Return the model with a new adapter, its base frozen."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=list(spec.targets),
-                        bias="none", task_type="CAUSAL_LM", use_rslora=False, init_lora_weights=True)
+    config = LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(spec.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+        use_rslora=False,
+        init_lora_weights=True,
+    )
     model = get_peft_model(model, config)
     lora.initialise(model, seed)
     return model
 
 
-def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str,
-             drawn: Sampling | None = None) -> list[str]:
+def generate(
+    model,
+    tokenizer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    plan: Plan,
+    what: str,
+    drawn: Sampling | None = None,
+) -> list[str]:
     """Return the answer to each prompt (token ids): greedy, or drawn."""
     model.eval()
     return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn)

@@ -27,17 +27,27 @@ def load(spec: Model, plan: Plan, rank: int = 16):
         # Their backward passes sum in any order; Unsloth then takes torch's attention.
         attention_dispatch.HAS_XFORMERS = attention_dispatch.HAS_FLASH_ATTENTION = False
     if plan.sharded and spec.quantization == "none" and "LOCAL_RANK" in os.environ:
-        os.environ.setdefault("UNSLOTH_FSDP2_SHARDED_LOAD", "1")  # a worker reads its part alone; Unsloth refuses that for 4 bits
+        os.environ.setdefault(
+            "UNSLOTH_FSDP2_SHARDED_LOAD", "1"
+        )  # a worker reads its part alone; Unsloth refuses that for 4 bits
     source = models.resolve(spec)
     fast = {}
     if plan.generator == "vllm":
         source = models.local(source)  # fast_inference takes the default branch, whatever the revision
-        fast = {"fast_inference": True, "max_lora_rank": rank, "gpu_memory_utilization": plan.vllm_memory,
-                "unsloth_vllm_standby": plan.standby}
+        fast = {
+            "fast_inference": True,
+            "max_lora_rank": rank,
+            "gpu_memory_utilization": plan.vllm_memory,
+            "unsloth_vllm_standby": plan.standby,
+        }
     model, tokenizer = FastLanguageModel.from_pretrained(
-        **fast, model_name=source.name, revision=source.revision, max_seq_length=spec.max_tokens,
+        **fast,
+        model_name=source.name,
+        revision=source.revision,
+        max_seq_length=spec.max_tokens,
         dtype=torch.bfloat16 if plan.weights == "bf16" else torch.float32,
-        load_in_4bit=spec.quantization == "nf4", use_exact_model_name=True,
+        load_in_4bit=spec.quantization == "nf4",
+        use_exact_model_name=True,
         use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
     )
     return model, models.ready(tokenizer)
@@ -48,8 +58,16 @@ def add_lora(model, spec: Lora, plan: Plan, seed: int):
     from unsloth import FastLanguageModel
 
     model = FastLanguageModel.get_peft_model(
-        model, r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=list(spec.targets), bias="none",
-        use_rslora=False, init_lora_weights=True, random_state=seed, use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
+        model,
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=list(spec.targets),
+        bias="none",
+        use_rslora=False,
+        init_lora_weights=True,
+        random_state=seed,
+        use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing],
     )
     lora.initialise(model, seed)
     return model
@@ -68,7 +86,12 @@ def keep_apart(trainer, plan: Plan) -> None:
     decoder = next(one for one in trainer.model.modules() if hasattr(one, "embed_tokens"))
     module = sys.modules[type(decoder.layers[0].self_attn).forward.__module__]
     stock = getattr(module, "run_attention", None)
-    if stock and stock.__module__ != __name__ and not plan.deterministic and torch.cuda.get_device_capability() >= (8, 0):
+    if (
+        stock
+        and stock.__module__ != __name__
+        and not plan.deterministic
+        and torch.cuda.get_device_capability() >= (8, 0)
+    ):
         module.run_attention = within_rows(stock)
 
 
@@ -77,20 +100,40 @@ def within_rows(stock):
     import torch
 
     def run_attention(*, config, context, Q, K, V):
-        _, starts, longest = context.seq_info or (None, None, 0)  # where each row starts, and the last one ends: 32-bit, on the GPU
+        _, starts, longest = context.seq_info or (
+            None,
+            None,
+            0,
+        )  # where each row starts, and the last one ends: 32-bit, on the GPU
         beyond = context.sliding_window and longest > context.sliding_window
         size = Q.shape[-1]
-        if not longest or beyond or context.attention_mask is not None or Q.dtype == torch.float32 or size > 256 or size % 8:
+        if (
+            not longest
+            or beyond
+            or context.attention_mask is not None
+            or Q.dtype == torch.float32
+            or size > 256
+            or size % 8
+        ):
             return stock(config=config, context=context, Q=Q, K=K, V=V)
         query, key, value = (one.transpose(1, 2).squeeze(0) for one in (Q, K, V))
-        found = torch.ops.aten._flash_attention_forward(query, key, value, starts, starts, longest, longest, 0.0, True, False)
+        found = torch.ops.aten._flash_attention_forward(
+            query, key, value, starts, starts, longest, longest, 0.0, True, False
+        )
         return found[0].unsqueeze(0)
 
     return run_attention
 
 
-def generate(model, tokenizer, prompts: list[list[int]], max_new_tokens: int, plan: Plan, what: str,
-             drawn: Sampling | None = None) -> list[str]:
+def generate(
+    model,
+    tokenizer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    plan: Plan,
+    what: str,
+    drawn: Sampling | None = None,
+) -> list[str]:
     """Return the answer to each prompt (token ids): greedy, or drawn."""
     from unsloth import FastLanguageModel
 

@@ -37,7 +37,9 @@ def lengths(samples: list[Sample], recipe: Recipe) -> None:
     """Not known before the completions are written."""
 
 
-def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
+def train(
+    model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None
+) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 
     Raises KeyboardInterrupt after a Ctrl-C, once a checkpoint is saved.
@@ -52,8 +54,14 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
     chosen = [samples[i] for i in order(len(samples), recipe)]
     seen = watcher(run, [0] * values["max_steps"], stop_after)
     scored = grader.recorded(grader.of(recipe, run, tokenizer), run / "completions.jsonl", recipe.grpo)
-    trainer = GRPOTrainer(model=model, reward_funcs=scored, args=GRPOConfig(**values), processing_class=tokenizer, callbacks=[seen],
-                          train_dataset=Dataset.from_list([asked(one) for one in chosen]))
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=scored,
+        args=GRPOConfig(**values),
+        processing_class=tokenizer,
+        callbacks=[seen],
+        train_dataset=Dataset.from_list([asked(one) for one in chosen]),
+    )
     trainer.eos_token_ids = every
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
 
@@ -62,33 +70,60 @@ def stop_tokens(tokenizer, wanted: list[str]) -> list[int]:
     """The ids of the recipe's stop tokens. Raises HftError for a text that is not one token."""
     ids = {text: tokenizer(text, add_special_tokens=False)["input_ids"] for text in wanted}
     if longer := [text for text, found in ids.items() if len(found) != 1]:
-        raise HftError(f"grpo.stop: {longer[0]!r} is {len(ids[longer[0]])} tokens of this model",
-                       "a completion stops at single tokens: name one of the tokenizer's vocabulary")
+        raise HftError(
+            f"grpo.stop: {longer[0]!r} is {len(ids[longer[0]])} tokens of this model",
+            "a completion stops at single tokens: name one of the tokenizer's vocabulary",
+        )
     return [found[0] for found in ids.values()]
 
 
 def asked(one: Sample) -> dict:
     """One row for the trainer: its prompt, the right answer, and the row's own columns for rewards beside the recipe."""
     prompt = one.prompt if isinstance(one.prompt, list) else one.tokens.prompt
-    return {**{name: value for name, value in one.row.items() if value is not None}, "prompt": prompt, "answer": one.answers[0]}
+    return {
+        **{name: value for name, value in one.row.items() if value is not None},
+        "prompt": prompt,
+        "answer": one.answers[0],
+    }
 
 
-def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int, generation: dict | None = None) -> tuple[dict, dict]:
+def trainer_arguments(
+    config, recipe: Recipe, plan: Plan, run: Path, rows: int, generation: dict | None = None
+) -> tuple[dict, dict]:
     """All arguments of GRPOConfig, and the origin of each."""
     told = recipe.grpo
     return arguments.complete(
-        config, recipe=dict(
-            **training.recipe_arguments(recipe, steps(recipe, rows)), num_generations=told.generations,
-            max_completion_length=told.completion_tokens, temperature=told.temperature, top_p=told.top_p, top_k=told.top_k,
-            min_p=told.min_p, beta=told.beta, loss_type=told.loss, scale_rewards=told.scale_rewards,
-            epsilon=told.epsilon, epsilon_high=told.epsilon,  # both, or Unsloth takes 0.28 for the second
-            importance_sampling_level=told.importance_sampling, mask_truncated_completions=told.mask_truncated,
+        config,
+        recipe=dict(
+            **training.recipe_arguments(recipe, steps(recipe, rows)),
+            num_generations=told.generations,
+            max_completion_length=told.completion_tokens,
+            temperature=told.temperature,
+            top_p=told.top_p,
+            top_k=told.top_k,
+            min_p=told.min_p,
+            beta=told.beta,
+            loss_type=told.loss,
+            scale_rewards=told.scale_rewards,
+            epsilon=told.epsilon,
+            epsilon_high=told.epsilon,  # both, or Unsloth takes 0.28 for the second
+            importance_sampling_level=told.importance_sampling,
+            mask_truncated_completions=told.mask_truncated,
             reward_weights=[one.weight for one in recipe.rewards],
             generation_kwargs=generation,
-        ), plan=dict(
-            **training.plan_arguments(plan), use_vllm=plan.generator == "vllm", vllm_mode="colocate",
-            vllm_gpu_memory_utilization=plan.vllm_memory or 0.3, vllm_max_model_length=recipe.model.max_tokens,
+        ),
+        plan=dict(
+            **training.plan_arguments(plan),
+            use_vllm=plan.generator == "vllm",
+            vllm_mode="colocate",
+            vllm_gpu_memory_utilization=plan.vllm_memory or 0.3,
+            vllm_max_model_length=recipe.model.max_tokens,
             vllm_enable_sleep_mode=plan.standby,
-        ), hft=dict(
-            **training.house_arguments(run), generation_batch_size=recipe.train.batch_size, num_iterations=1, log_completions=False,
-        ))
+        ),
+        hft=dict(
+            **training.house_arguments(run),
+            generation_batch_size=recipe.train.batch_size,
+            num_iterations=1,
+            log_completions=False,
+        ),
+    )

@@ -29,10 +29,14 @@ def room(recipe: Recipe, completion_ids: list[int]) -> int:
 
 def lengths(samples: list[Sample], recipe: Recipe) -> list[int]:
     """Tokens of each row, in the recipe's order."""
-    return [len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)]
+    return [
+        len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)
+    ]
 
 
-def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None) -> dict:
+def train(
+    model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None
+) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 
     Raises KeyboardInterrupt after a Ctrl-C, once a checkpoint is saved.
@@ -42,10 +46,17 @@ def train(model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, r
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
     chosen, tokens = [samples[i] for i in order(len(samples), recipe)], lengths(samples, recipe)
-    cut = micro_batches.arrange(tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length)
+    cut = micro_batches.arrange(
+        tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length
+    )
     seen = watcher(run, step_tokens(tokens, recipe.train.batch_size), stop_after)
-    trainer = SFTTrainer(model=model, args=SFTConfig(**values), processing_class=tokenizer, callbacks=[seen],
-                         train_dataset=Dataset.from_list([labelled(chosen[place]) for one in cut for place in one]))
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**values),
+        processing_class=tokenizer,
+        callbacks=[seen],
+        train_dataset=Dataset.from_list([labelled(chosen[place]) for one in cut for place in one]),
+    )
     if plan.padding_free:
         join_rows(trainer, tokenizer, plan)
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
@@ -67,7 +78,7 @@ def join_rows(trainer, tokenizer, plan: Plan) -> None:
 
 def step_tokens(lengths: list[int], rows: int) -> list[int]:
     """Tokens of each optimizer step of so many rows, padding not counted."""
-    return [sum(lengths[i:i + rows]) for i in range(0, len(lengths), rows)]
+    return [sum(lengths[i : i + rows]) for i in range(0, len(lengths), rows)]
 
 
 def labelled(one: Sample) -> dict:
@@ -79,9 +90,17 @@ def labelled(one: Sample) -> dict:
 def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
     """All arguments of SFTConfig, and the origin of each."""
     return arguments.complete(
-        config, recipe=training.recipe_arguments(recipe, steps(recipe, rows)), plan=training.plan_arguments(plan), hft=dict(
-        **training.house_arguments(run), train_sampling_strategy="sequential", packing=False, padding_free=False,
-        max_length=None,  # longer rows were dropped and counted before
-        dataset_kwargs={"skip_prepare_dataset": True}, completion_only_loss=False,  # our labels say it already
-        loss_type="nll",
-    ))
+        config,
+        recipe=training.recipe_arguments(recipe, steps(recipe, rows)),
+        plan=training.plan_arguments(plan),
+        hft=dict(
+            **training.house_arguments(run),
+            train_sampling_strategy="sequential",
+            packing=False,
+            padding_free=False,
+            max_length=None,  # longer rows were dropped and counted before
+            dataset_kwargs={"skip_prepare_dataset": True},
+            completion_only_loss=False,  # our labels say it already
+            loss_type="nll",
+        ),
+    )

@@ -56,12 +56,19 @@ def fit(run: Path, count: int, device: str, max_steps: int | None) -> dict:
             raise OutOfMemory
         if said["kind"] == "stopped":
             raise KeyboardInterrupt
-        raise HftError(f"worker {said['rank']} of {count} failed: {said['said']} (all of it: {run / heard()})",
-                       f"mend it and go on: {again}")
+        raise HftError(
+            f"worker {said['rank']} of {count} failed: {said['said']} (all of it: {run / heard()})",
+            f"mend it and go on: {again}",
+        )
     if code and "clients joined" in (run / heard()).read_text(encoding="utf-8"):
-        raise HftError("the other servers did not come within torchrun's 15 minutes", f"start the same command on all of them: {again}")
+        raise HftError(
+            "the other servers did not come within torchrun's 15 minutes",
+            f"start the same command on all of them: {again}",
+        )
     if code or not (run / DONE).exists():
-        raise HftError(f"a worker of {count} was killed: see {run / heard()}", f"go on from the last checkpoint: {again}")
+        raise HftError(
+            f"a worker of {count} was killed: see {run / heard()}", f"go on from the last checkpoint: {again}"
+        )
     facts = json.loads((run / DONE).read_text(encoding="utf-8"))
     (run / DONE).unlink()
     return facts
@@ -73,14 +80,18 @@ def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None)
     Where a run is `finished` already, the first server may have nothing to train. Raises HftError when no such run appears, or its
     training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
     """
-    say(f"Server {where.rank + 1} of {where.count}: waiting for the first one's run of {loaded.name} in {runs.root()} ...")
+    say(
+        f"Server {where.rank + 1} of {where.count}: waiting for the first one's run of {loaded.name} in {runs.root()} ..."
+    )
     patience, done = PATIENCE["finished" if finished else "first"], set()
     while found := servers.called(loaded, where, done, patience):
         plan = json.loads((found.run / "plan.json").read_text(encoding="utf-8"))
         share = share_of(plan["processes"])
         if plan["device"] == "cuda" and share > len(machine.cards()):
-            raise HftError(f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
-                           f"--processes {where.count * max(1, len(machine.cards()))} on the first server")
+            raise HftError(
+                f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
+                f"--processes {where.count * max(1, len(machine.cards()))} on the first server",
+            )
         say(f"{found.run}: training with the other servers; what the workers here say is in {found.run / heard()}")
         if launch(found.run, found.call, plan["processes"], plan["device"], found.max_steps) == 0:
             say("Trained. The first server writes the results.")
@@ -90,9 +101,12 @@ def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None)
     if finished and not done:
         say(f"Nothing to train: {finished} is finished, and the first server does not call.")
         return
-    raise HftError("the training with the other servers ended early" if done else
-                   f"no run of {loaded.name} was started by the first server within an hour",
-                   f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})")
+    raise HftError(
+        "the training with the other servers ended early"
+        if done
+        else f"no run of {loaded.name} was started by the first server within an hour",
+        f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})",
+    )
 
 
 def share_of(count: int) -> int:
@@ -103,15 +117,34 @@ def share_of(count: int) -> int:
 
 def launch(run: Path, call: str, count: int, device: str, max_steps: int | None, leads: bool = False) -> int:
     """Start torchrun for this server's share of `count` workers, and wait; returns its exit code."""
-    words = [sys.executable, "-m", "torch.distributed.run", *([] if servers.here() else ["--standalone"]),
-             "--nproc-per-node", str(share_of(count)), "-m", "hft.train.workers.worker", str(run), call, *([str(max_steps)] if max_steps else [])]
-    return wait(words, environment(share_of(count), device), run, (lambda: servers.call(run, call, max_steps)) if leads else lambda: None)
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        *([] if servers.here() else ["--standalone"]),
+        "--nproc-per-node",
+        str(share_of(count)),
+        "-m",
+        "hft.train.workers.worker",
+        str(run),
+        call,
+        *([str(max_steps)] if max_steps else []),
+    ]
+    return wait(
+        words,
+        environment(share_of(count), device),
+        run,
+        (lambda: servers.call(run, call, max_steps)) if leads else lambda: None,
+    )
 
 
 def environment(count: int, device: str) -> dict[str, str]:
     """The workers': an even share of the cores, and all the GPUs, of which each takes its own."""
-    return {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, machine.cores() // count))),
-            "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else ",".join(machine.visible())}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, machine.cores() // count))),
+        "CUDA_VISIBLE_DEVICES": "" if device == "cpu" else ",".join(machine.visible()),
+    }
 
 
 def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
@@ -122,8 +155,11 @@ def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
     """
     asked = []
     log = run / heard()
-    with log.open("w") as said, subprocess.Popen(words, env=env, stderr=said, start_new_session=True,
-                                                 preexec_fn=end_with_parent) as process:
+    with (
+        log.open("w") as said,
+        subprocess.Popen(words, env=env, stderr=said, start_new_session=True, preexec_fn=end_with_parent) as process,
+    ):
+
         def stop(number, frame):
             if asked:
                 process.terminate()  # torchrun ends its workers

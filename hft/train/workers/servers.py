@@ -33,10 +33,14 @@ def here() -> Servers | None:
         return None
     told = {name: os.environ.get(name, "") for name in ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")}
     if missing := [name for name, value in told.items() if not value]:
-        raise HftError(f"PET_NNODES={count} asks for several servers, but {missing[0]} is not set",
-                       "each server needs PET_NNODES, PET_NODE_RANK (0, 1, ...), PET_MASTER_ADDR and PET_MASTER_PORT (of the first)")
+        raise HftError(
+            f"PET_NNODES={count} asks for several servers, but {missing[0]} is not set",
+            "each server needs PET_NNODES, PET_NODE_RANK (0, 1, ...), PET_MASTER_ADDR and PET_MASTER_PORT (of the first)",
+        )
     if not (count.isdigit() and told["PET_NODE_RANK"].isdigit() and int(told["PET_NODE_RANK"]) < int(count)):
-        raise HftError(f"PET_NNODES={count} and PET_NODE_RANK={told['PET_NODE_RANK']} name no server", "servers count from 0")
+        raise HftError(
+            f"PET_NNODES={count} and PET_NODE_RANK={told['PET_NODE_RANK']} name no server", "servers count from 0"
+        )
     address = f"{told['PET_MASTER_ADDR']}:{told['PET_MASTER_PORT']}"
     return Servers(int(count), int(told["PET_NODE_RANK"]), os.environ.get("PET_RDZV_ID") or address)
 

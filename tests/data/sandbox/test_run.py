@@ -31,22 +31,46 @@ def one(body, **job):
 
 @needs_bubblewrap
 @pytest.mark.slow
-@pytest.mark.parametrize(("body", "status"), [
-    ("while True: os.fork()", "exits"), ("while True: pass", "timeout"), ("time.sleep(60)", "timeout"),
-    ("bytearray(10 * 2**30)", "memory"), ("x = []\nwhile True: x.append(' ' * 2**27)", "memory"),
-    ("return open(os.path.expanduser('~root/.bashrc')).read()", "error"), ("return os.listdir('/home')", "error"),
-    ("return open('/etc/passwd').read()", "error"),
-    ("socket.create_connection(('127.0.0.1', 80), timeout=1)", "error"), ("socket.getaddrinfo('example.com', 80)", "error"),
-    ("open('/usr/x', 'w')", "error"), ("open('/x', 'w')", "error"), ("open('/tmp/x', 'w')", "error"),
-    ("for i in range(100): open(f'/scratch/{i}', 'w').write('x' * 900_000)", "error"), ("open('big', 'w').write('x' * 2**21)", "output"),
-    ("for i in range(1000): print('x' * 10**6)", "output"), ("os.kill(os.getppid(), 9)", "error"),
-    ("sys.exit(3)", "exits"), ("os._exit(0)", "exits"), ("os.abort()", "exits"), ("os.kill(os.getpid(), 9)", "killed"),
-    ("for i in range(3, 64): os.write(i, b'{}')", "exits"), ("return f(n)", "error"), ("os.setuid(0)", "error"),
-    ("import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))", "error"), ("raise ValueError('no')", "error"),
-    ("return float('nan')", "not finite"), ("return [1e999]", "not finite"), ("return {1, 2}", "not JSON"), ("return f", "not JSON"),
-    ("return 'x' * 100", "too large"), ("return list(range(20))", "too large"), ("return [['y' * 99] * 19] * 19", "too large"),
-    ("n.append(1)\nreturn n", "mutates its input"),
-], ids=lambda value: value.splitlines()[-1][:50])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("while True: os.fork()", "exits"),
+        ("while True: pass", "timeout"),
+        ("time.sleep(60)", "timeout"),
+        ("bytearray(10 * 2**30)", "memory"),
+        ("x = []\nwhile True: x.append(' ' * 2**27)", "memory"),
+        ("return open(os.path.expanduser('~root/.bashrc')).read()", "error"),
+        ("return os.listdir('/home')", "error"),
+        ("return open('/etc/passwd').read()", "error"),
+        ("socket.create_connection(('127.0.0.1', 80), timeout=1)", "error"),
+        ("socket.getaddrinfo('example.com', 80)", "error"),
+        ("open('/usr/x', 'w')", "error"),
+        ("open('/x', 'w')", "error"),
+        ("open('/tmp/x', 'w')", "error"),
+        ("for i in range(100): open(f'/scratch/{i}', 'w').write('x' * 900_000)", "error"),
+        ("open('big', 'w').write('x' * 2**21)", "output"),
+        ("for i in range(1000): print('x' * 10**6)", "output"),
+        ("os.kill(os.getppid(), 9)", "error"),
+        ("sys.exit(3)", "exits"),
+        ("os._exit(0)", "exits"),
+        ("os.abort()", "exits"),
+        ("os.kill(os.getpid(), 9)", "killed"),
+        ("for i in range(3, 64): os.write(i, b'{}')", "exits"),
+        ("return f(n)", "error"),
+        ("os.setuid(0)", "error"),
+        ("import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))", "error"),
+        ("raise ValueError('no')", "error"),
+        ("return float('nan')", "not finite"),
+        ("return [1e999]", "not finite"),
+        ("return {1, 2}", "not JSON"),
+        ("return f", "not JSON"),
+        ("return 'x' * 100", "too large"),
+        ("return list(range(20))", "too large"),
+        ("return [['y' * 99] * 19] * 19", "too large"),
+        ("n.append(1)\nreturn n", "mutates its input"),
+    ],
+    ids=lambda value: value.splitlines()[-1][:50],
+)
 def test_hostile_and_useless_functions_are_contained(body, status):
     assert one(body) == (status, None)
 
@@ -79,17 +103,26 @@ def test_the_callers_environment_and_files_are_not_there(monkeypatch, tmp_path):
     with (tmp_path / "file").open() as open_file:
         os.set_inheritable(open_file.fileno(), True)
         assert SECRET not in one("return str(dict(os.environ))[:90]")[1]
-        assert one("return len(os.listdir('/proc/self/fd'))") == ("ok", "5")  # 0 to 2, the answer, and the listing itself
+        assert one("return len(os.listdir('/proc/self/fd'))") == (
+            "ok",
+            "5",
+        )  # 0 to 2, the answer, and the listing itself
     assert one(f"return open({str(tmp_path / 'file')!r}).read()") == ("error", None)
     assert one("return sorted(p for p in os.listdir('/proc') if p.isdigit())") == ("ok", '["1", "2"]')
 
 
 @needs_bubblewrap
 def test_random_numbers_are_seeded_and_the_clock_can_be_ahead():
-    assert one("return random.random()", seed=4) == one("return random.random()", seed=4) != one("return random.random()", seed=5)
+    assert (
+        one("return random.random()", seed=4)
+        == one("return random.random()", seed=4)
+        != one("return random.random()", seed=5)
+    )
     now, later = (int(one("return time.time()", days=days)[1].partition(".")[0]) for days in (0, 400))
     assert 399 * 86400 < later - now < 401 * 86400
-    years = [int(one(f"return {way}.year", days=4000)[1]) for way in ("datetime.datetime.now()", "datetime.date.today()")]
+    years = [
+        int(one(f"return {way}.year", days=4000)[1]) for way in ("datetime.datetime.now()", "datetime.date.today()")
+    ]
     assert min(years) > time.gmtime().tm_year + 9
 
 
@@ -102,11 +135,17 @@ def test_inputs_come_from_a_generator_distinct_and_in_its_order():
     assert sorted(pair["input"] for pair in first.pairs) == ['{"n": 1}', '{"n": 2}', '{"n": 3}']
 
 
-@pytest.mark.parametrize(("job", "said"), [
-    ({"code": "def g(n): pass", "function": "f"}, "NameError: the code has no function f"),
-    ({"code": "def f(n) pass", "function": "f"}, "SyntaxError: "),
-    ({"code": "def f(n): pass", "function": "f", "inputs": None, "generator": "make"}, "NameError: the code has no function make"),
-])
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"code": "def g(n): pass", "function": "f"}, "NameError: the code has no function f"),
+        ({"code": "def f(n) pass", "function": "f"}, "SyntaxError: "),
+        (
+            {"code": "def f(n): pass", "function": "f", "inputs": None, "generator": "make"},
+            "NameError: the code has no function make",
+        ),
+    ],
+)
 @needs_bubblewrap
 def test_code_that_cannot_run_says_why(job, said):
     outcome = sandbox.run({"inputs": ["1"], **job})
@@ -115,11 +154,17 @@ def test_code_that_cannot_run_says_why(job, said):
 
 
 @needs_bubblewrap
-@pytest.mark.parametrize("said", [
-    "b'[' * 100000", "b'{}'", """b'{"pairs": [{}], "status": "ok", "detail": ""}'""", """b'{"pairs": [], "status": [], "detail": ""}'""",
-    """b'{"pairs": [], "status": "\\x1b[31m", "detail": ""}'""",
-    """b'{"pairs": [{"input": "1", "output": "no json", "status": "ok"}], "status": "ok", "detail": ""}'""",
-])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "b'[' * 100000",
+        "b'{}'",
+        """b'{"pairs": [{}], "status": "ok", "detail": ""}'""",
+        """b'{"pairs": [], "status": [], "detail": ""}'""",
+        """b'{"pairs": [], "status": "\\x1b[31m", "detail": ""}'""",
+        """b'{"pairs": [{"input": "1", "output": "no json", "status": "ok"}], "status": "ok", "detail": ""}'""",
+    ],
+)
 def test_an_answer_that_the_code_wrote_itself_harms_nobody(said):
     assert run(f"os.write(3, {said})\nos._exit(0)") == sandbox.Outcome("exits", [])
 
@@ -146,7 +191,8 @@ def test_without_bubblewrap_foreign_code_is_refused(fresh, monkeypatch):
     assert error.value.message == (
         "the data brings code to run, and the sandbox for it, bubblewrap, is not installed\n"
         "  Fix: apt-get install bubblewrap; or, in a machine or container that holds nothing of value: HFT_RUN_CODE=unprotected "
-        "(limits only, no isolation)")
+        "(limits only, no isolation)"
+    )
 
 
 def test_where_bubblewrap_may_not_isolate_it_is_said(fresh, monkeypatch, tmp_path):

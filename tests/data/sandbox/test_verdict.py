@@ -10,18 +10,49 @@ from hypothesis import strategies as st
 from hft.data.sandbox import verdict
 
 QUICK = settings(deadline=None, database=None, max_examples=150)
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-                      lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4), max_leaves=10)
-ROW = {"kind": "output", "code": "def f(n):\n    return 12 // n", "name": "f", "input_json": '{"n": 5}', "output_json": "2"}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=10,
+)
+ROW = {
+    "kind": "output",
+    "code": "def f(n):\n    return 12 // n",
+    "name": "f",
+    "input_json": '{"n": 5}',
+    "output_json": "2",
+}
 NEEDS = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
 
 
-@pytest.mark.parametrize(("wanted", "given_", "close"), [
-    (1, 1, True), (1, 1.0, True), (1, True, False), (0, False, False), (True, True, True), (None, None, True), (None, 0, False),
-    (3.14159, 3.1416, True), (3.14159, 3.13, False), (2.9999, 3.0001, False), (1000.2, 1000.9, True), (1e-9, 2e-9, False), (0.0, 0, True),
-    (10**400, 10**400, True), (10**400, 1.5, False), ("a", "a", True), ("1", 1, False), ([1, 2.0], [1, 2], True), ([1], [1, 1], False),
-    ({"a": [1.0001]}, {"a": [1.0002]}, True), ({"a": 1}, {"b": 1}, False), ({"a": 1}, [1], False), ([], {}, False),
-])
+@pytest.mark.parametrize(
+    ("wanted", "given_", "close"),
+    [
+        (1, 1, True),
+        (1, 1.0, True),
+        (1, True, False),
+        (0, False, False),
+        (True, True, True),
+        (None, None, True),
+        (None, 0, False),
+        (3.14159, 3.1416, True),
+        (3.14159, 3.13, False),
+        (2.9999, 3.0001, False),
+        (1000.2, 1000.9, True),
+        (1e-9, 2e-9, False),
+        (0.0, 0, True),
+        (10**400, 10**400, True),
+        (10**400, 1.5, False),
+        ("a", "a", True),
+        ("1", 1, False),
+        ([1, 2.0], [1, 2], True),
+        ([1], [1, 1], False),
+        ({"a": [1.0001]}, {"a": [1.0002]}, True),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, [1], False),
+        ([], {}, False),
+    ],
+)
 def test_values_are_close_as_the_paper_says(wanted, given_, close):
     assert verdict.close(wanted, given_) is close
     assert verdict.close(given_, wanted) is close
@@ -40,13 +71,24 @@ def test_closeness_goes_both_ways(one, other):
     assert verdict.close(one, other) == verdict.close(other, one)
 
 
-@pytest.mark.parametrize(("said", "found"), [
-    ('{"output": 3}', {"output": 3}), ('First {"output": 1}, then {"output": 2}. Done.', {"output": 2}),
-    ('```json\n{"output": [1]}\n```', {"output": [1]}),
-    ('{"output": {"output": 4}}', {"output": {"output": 4}}), ('{"result": {"output": 5}}', {"output": 5}),
-    ('{"output": 1e999}', None), ('{"input": 1}', None), ("3", None), ("", None), ('{"output": NaN}', None),
-    ('{"output": 3', None), ('{"output": 1} {', {"output": 1}), ("{" * 3000, None),
-])
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ('{"output": 3}', {"output": 3}),
+        ('First {"output": 1}, then {"output": 2}. Done.', {"output": 2}),
+        ('```json\n{"output": [1]}\n```', {"output": [1]}),
+        ('{"output": {"output": 4}}', {"output": {"output": 4}}),
+        ('{"result": {"output": 5}}', {"output": 5}),
+        ('{"output": 1e999}', None),
+        ('{"input": 1}', None),
+        ("3", None),
+        ("", None),
+        ('{"output": NaN}', None),
+        ('{"output": 3', None),
+        ('{"output": 1} {', {"output": 1}),
+        ("{" * 3000, None),
+    ],
+)
 def test_the_last_object_with_the_key_counts(said, found):
     assert verdict.last_object(said, "output") == found
 
@@ -54,8 +96,9 @@ def test_the_last_object_with_the_key_counts(said, found):
 @QUICK
 @given(VALUES, st.text(max_size=20).filter(lambda text: "{" not in text))
 def test_an_object_is_found_whatever_stands_around_it(value, around):
-    assert verdict.close(verdict.last_object(f"{around}{json.dumps({'answer': value})}{around}", "answer")["answer"], value) or \
-        "answer" in json.dumps(value)
+    assert verdict.close(
+        verdict.last_object(f"{around}{json.dumps({'answer': value})}{around}", "answer")["answer"], value
+    ) or "answer" in json.dumps(value)
 
 
 @QUICK
@@ -64,20 +107,40 @@ def test_no_text_is_too_odd(text):
     verdict.last_object(text, "a")
 
 
-@pytest.mark.parametrize(("said", "status", "feedback"), [
-    ('{"output": 2}', "correct", "The output is right."), ('{"output": 3}', "wrong", "The output 3 is wrong."),
-    ("2", "unreadable", 'There is no JSON object with the key "output" at the end of the answer.')])
+@pytest.mark.parametrize(
+    ("said", "status", "feedback"),
+    [
+        ('{"output": 2}', "correct", "The output is right."),
+        ('{"output": 3}', "wrong", "The output 3 is wrong."),
+        ("2", "unreadable", 'There is no JSON object with the key "output" at the end of the answer.'),
+    ],
+)
 def test_an_output_is_compared(said, status, feedback):
     assert verdict.judge(ROW, said) == (status, feedback)
 
 
 @NEEDS
-@pytest.mark.parametrize(("said", "status", "feedback"), [
-    ('{"input": {"n": 6}}', "correct", "The input gives the wanted output."),  # another one than the row's, and as good
-    ('{"input": {"n": 4}}', "wrong", 'The input {"n": 4} gives 3, which is not the wanted output.'),
-    ('{"input": {"n": 0}}', "error", 'With the input {"n": 0} the function fails: ZeroDivisionError: integer division or modulo by zero'),
-    ('{"input": {"m": 1}}', "error",
-     "With the input {\"m\": 1} the function fails: TypeError: f() got an unexpected keyword argument 'm'")])
+@pytest.mark.parametrize(
+    ("said", "status", "feedback"),
+    [
+        (
+            '{"input": {"n": 6}}',
+            "correct",
+            "The input gives the wanted output.",
+        ),  # another one than the row's, and as good
+        ('{"input": {"n": 4}}', "wrong", 'The input {"n": 4} gives 3, which is not the wanted output.'),
+        (
+            '{"input": {"n": 0}}',
+            "error",
+            'With the input {"n": 0} the function fails: ZeroDivisionError: integer division or modulo by zero',
+        ),
+        (
+            '{"input": {"m": 1}}',
+            "error",
+            "With the input {\"m\": 1} the function fails: TypeError: f() got an unexpected keyword argument 'm'",
+        ),
+    ],
+)
 def test_an_input_is_run(said, status, feedback):
     assert verdict.judge({**ROW, "kind": "input"}, said) == (status, feedback)
 

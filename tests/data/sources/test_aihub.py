@@ -63,20 +63,33 @@ def test_a_zip_and_what_lies_about(folder):
 
 def test_decomposed_names_come_in_the_order_of_composed_ones(folder):
     for name in ("나", "가", "다"):
-        book(folder / (unicodedata.normalize("NFD" if name == "나" else "NFC", name) + ".xlsx"), [["원문", "번역문"], [name, name]])
-    book(folder / "라.xlsx", [[unicodedata.normalize("NFD", "원문"), "번역문"], [unicodedata.normalize("NFD", "라"), "라"]])
+        book(
+            folder / (unicodedata.normalize("NFD" if name == "나" else "NFC", name) + ".xlsx"),
+            [["원문", "번역문"], [name, name]],
+        )
+    book(
+        folder / "라.xlsx",
+        [[unicodedata.normalize("NFD", "원문"), "번역문"], [unicodedata.normalize("NFD", "라"), "라"]],
+    )
     assert [ko for ko, _ in read(folder)] == ["가", "나", "다", "라"]
 
 
 def test_a_workbook_without_the_columns_is_named_with_what_it_has(folder):
     book(folder / "1.xlsx", [["ID", "한국어", "영어"], [1, "가", "a"]], [["memo"]])
-    with pytest.raises(HftError, match=r"1.xlsx has no sheet with the columns 원문 and 번역문; it has: s0: ID, 한국어, 영어; s1: memo"):
+    with pytest.raises(
+        HftError, match=r"1.xlsx has no sheet with the columns 원문 and 번역문; it has: s0: ID, 한국어, 영어; s1: memo"
+    ):
         read(folder)
 
 
-@pytest.mark.parametrize(("name", "content", "said"), [
-    ("1.xlsx", b"no zip", r"1.xlsx is not a workbook: "), ("1.zip", None, r"1.zip holds no .xlsx but: a.txt"),
-    ("a.txt", b"", r"kor_eng holds no .xlsx and no .zip")])
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("1.xlsx", b"no zip", r"1.xlsx is not a workbook: "),
+        ("1.zip", None, r"1.zip holds no .xlsx but: a.txt"),
+        ("a.txt", b"", r"kor_eng holds no .xlsx and no .zip"),
+    ],
+)
 def test_what_is_no_workbook_is_named(folder, name, content, said):
     if content is None:
         with zipfile.ZipFile(folder / name, "w") as archive:
@@ -92,7 +105,9 @@ def test_a_missing_folder_is_named(tmp_path):
         read(tmp_path / "nowhere")
 
 
-CELL = st.none() | st.integers(-9, 9) | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=5)
+CELL = (
+    st.none() | st.integers(-9, 9) | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=5)
+)
 
 
 @settings(deadline=None, database=None, max_examples=15)
@@ -102,19 +117,26 @@ def test_every_row_comes_once_in_order(tmp_path_factory, lines, order):
     book(folder / "1.xlsx", [order, *([line[order.index(name)] for name in order] for line in lines)])
     places = order.index("원문"), order.index("번역문")
     # A row without any value is no row to a workbook when nothing follows it.
-    given_ = [tuple(aihub.text(line[place]) for place in map(lambda p: order.index(order[p]), places)) for line in lines]
+    given_ = [
+        tuple(aihub.text(line[place]) for place in map(lambda p: order.index(order[p]), places)) for line in lines
+    ]
     found = read(folder)
-    assert found == given_[:len(found)]
-    assert not any(any(pair) for pair in given_[len(found):])
+    assert found == given_[: len(found)]
+    assert not any(any(pair) for pair in given_[len(found) :])
 
 
 def test_the_ten_workbooks_give_the_labs_csv(invoke, tmp_path):
     if not KOR_ENG.exists():
         pytest.skip("the workbooks are not there")
-    (tmp_path / "mine.yaml").write_text("method: sft\nmodel: {name: m, revision: r, max_tokens: 9}\nprompt: {format: ko_en}\n"
-                                        "data: {train: {source: aihub, folder: kor_eng}}\n"
-                                        "train: {batch_size: 1, steps: 1, learning_rate: 1.0e-4}\n", encoding="utf-8")
-    result = invoke("prepare", "mine", "--out", str(tmp_path / "pairs.csv"), HFT_RECIPES=str(tmp_path), HFT_DATA=str(KOR_ENG.parent))
+    (tmp_path / "mine.yaml").write_text(
+        "method: sft\nmodel: {name: m, revision: r, max_tokens: 9}\nprompt: {format: ko_en}\n"
+        "data: {train: {source: aihub, folder: kor_eng}}\n"
+        "train: {batch_size: 1, steps: 1, learning_rate: 1.0e-4}\n",
+        encoding="utf-8",
+    )
+    result = invoke(
+        "prepare", "mine", "--out", str(tmp_path / "pairs.csv"), HFT_RECIPES=str(tmp_path), HFT_DATA=str(KOR_ENG.parent)
+    )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "pairs.csv").read_bytes() == (SHARED / "aihub" / "kor_eng.expected.csv").read_bytes()
     assert "pairs.csv: 50 rows" in result.output

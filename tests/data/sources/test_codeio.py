@@ -30,8 +30,11 @@ def read(functions, tmp_path, **told):
 
 
 def made(body, generator="return {'n': random.randint(1, 4)}", head=""):
-    return {"refcode": f"import random, time, datetime, os\n{head}\ndef f(n):\n    {body}\n", "funcname": "f",
-            "input_generator": f"import random\n\ndef input_generator():\n    {generator}"}
+    return {
+        "refcode": f"import random, time, datetime, os\n{head}\ndef f(n):\n    {body}\n",
+        "funcname": "f",
+        "input_generator": f"import random\n\ndef input_generator():\n    {generator}",
+    }
 
 
 def test_a_function_becomes_questions_both_ways_the_same_every_time(tmp_path):
@@ -46,17 +49,27 @@ def test_a_function_becomes_questions_both_ways_the_same_every_time(tmp_path):
     assert [row["kind"] for row in read([made("return n")], tmp_path, kinds=["input"], pairs=1)] == ["input"]
 
 
-@pytest.mark.parametrize(("one", "said"), [
-    (made("return random.random()"), "random 4"), (made("return list({str(n), 'a', 'b', 'c', 'd'})"), "random 4"),
-    (made("return id(object())"), "random 4"), (made("return os.urandom(9).hex()"), "random 4"),
-    (made("return time.time() // 86400"), "depends on time 4"),
-    (made("return datetime.date.today().isoformat()"), "depends on time 4"),
-    (made("n.append(1)\n    return 1", "return {'n': [random.randint(1, 4)]}"), "mutates its input 4"),
-    (made("return {n}"), "not JSON 4"), (made("return float('inf')"), "not finite 4"), (made("return 'x' * 999"), "too large 4"),
-    (made("return 1 // (n - 2)"), "ok 3, error 1"), (made("return 1", "return {1}"), "no input 1"), (made("os._exit(1)"), "exits 1"),
-    (made("return calls.append(1) or len(calls)", head="calls = []"), "random 4"),  # it remembers earlier calls
-    (made("return time.localtime().tm_year"), "depends on time 4"), (made("return time.strftime('%d')"), "depends on time 4"),
-])
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (made("return random.random()"), "random 4"),
+        (made("return list({str(n), 'a', 'b', 'c', 'd'})"), "random 4"),
+        (made("return id(object())"), "random 4"),
+        (made("return os.urandom(9).hex()"), "random 4"),
+        (made("return time.time() // 86400"), "depends on time 4"),
+        (made("return datetime.date.today().isoformat()"), "depends on time 4"),
+        (made("n.append(1)\n    return 1", "return {'n': [random.randint(1, 4)]}"), "mutates its input 4"),
+        (made("return {n}"), "not JSON 4"),
+        (made("return float('inf')"), "not finite 4"),
+        (made("return 'x' * 999"), "too large 4"),
+        (made("return 1 // (n - 2)"), "ok 3, error 1"),
+        (made("return 1", "return {1}"), "no input 1"),
+        (made("os._exit(1)"), "exits 1"),
+        (made("return calls.append(1) or len(calls)", head="calls = []"), "random 4"),  # it remembers earlier calls
+        (made("return time.localtime().tm_year"), "depends on time 4"),
+        (made("return time.strftime('%d')"), "depends on time 4"),
+    ],
+)
 def test_what_is_of_no_use_is_dropped_by_reason(tmp_path, capsys, one, said):
     read([one], tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == f"CodeI/O: 1 functions, pairs: {said}"
@@ -64,9 +77,14 @@ def test_what_is_of_no_use_is_dropped_by_reason(tmp_path, capsys, one, said):
 
 def test_a_line_without_code_is_named(invoke, tmp_path):
     (tmp_path / "functions.jsonl").write_text('{"refcode": "def f(): pass", "problem_description": "?"}\n')
-    result = invoke("prepare", "codeio", "--set", "data.train.file=functions.jsonl", "--out", "x.jsonl", HFT_DATA=str(tmp_path))
+    result = invoke(
+        "prepare", "codeio", "--set", "data.train.file=functions.jsonl", "--out", "x.jsonl", HFT_DATA=str(tmp_path)
+    )
     assert result.exit_code == 1
-    assert "line 1 has no refcode, or neither input_generator nor ios; it has: refcode, problem_description" in result.output
+    assert (
+        "line 1 has no refcode, or neither input_generator nor ios; it has: refcode, problem_description"
+        in result.output
+    )
 
 
 @pytest.mark.slow
@@ -76,7 +94,10 @@ def test_every_recorded_output_of_the_papers_rows_is_reproduced(tmp_path, capsys
     rows = list(codeio.rows(Codeio(source="codeio", file=FILE.name, pairs=10), FILE.parent))
     recorded = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     total = sum(len(one["ios"]) for one in recorded)
-    assert (len(recorded), capsys.readouterr().out.splitlines()[-1]) == (60, f"CodeI/O: 60 functions, pairs: ok {total}")
+    assert (len(recorded), capsys.readouterr().out.splitlines()[-1]) == (
+        60,
+        f"CodeI/O: 60 functions, pairs: ok {total}",
+    )
     assert len(rows) == 2 * total
     wrong = {**recorded[0], "ios": [{**recorded[0]["ios"][0], "output": 999}]}
     assert read([wrong], tmp_path) == []
@@ -84,16 +105,24 @@ def test_every_recorded_output_of_the_papers_rows_is_reproduced(tmp_path, capsys
 
 
 def test_the_reward_verifies_as_the_questions_are_verified():
-    rows = [{"kind": kind, "code": "def f(n):\n    return n + 1", "name": "f", "input_json": '{"n": 1}', "output_json": "2"}
-            for kind in ("output", "input", "input", "output")]
+    rows = [
+        {"kind": kind, "code": "def f(n):\n    return n + 1", "name": "f", "input_json": '{"n": 1}', "output_json": "2"}
+        for kind in ("output", "input", "input", "output")
+    ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    said = ['<think>{"output": 9}</think>{"output": 2}', '{"input": {"n": 1}}', '{"input": {"n": 5}}', '<think>{"output": 2}</think>two']
+    said = [
+        '<think>{"output": 9}</think>{"output": 2}',
+        '{"input": {"n": 1}}',
+        '{"input": {"n": 5}}',
+        '<think>{"output": 2}</think>two',
+    ]
     assert rewards.codeio(said, **columns, tags=Tags()) == [1.0, 1.0, 0.0, -0.5]
 
 
 @pytest.fixture
 def server():
     """An OpenAI-compatible server; `answers` says what it answers to the last message, `failures` which requests fail first."""
+
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *words):
             pass
@@ -102,7 +131,11 @@ def server():
             told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.seen.append((self.path, self.headers.get("Authorization"), told))
             status = made.failures.pop(0) if made.failures else 200
-            said = {"choices": [{"message": {"content": made.answers(told["messages"])}}]} if status == 200 else {"error": "no"}
+            said = (
+                {"choices": [{"message": {"content": made.answers(told["messages"])}}]}
+                if status == 200
+                else {"error": "no"}
+            )
             body = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -132,8 +165,18 @@ def answer(invoke, tmp_path):
 
     def call(*words, **environment):
         changes = ("data.train.file=functions.jsonl", "data.train.kinds=[output]", "data.train.pairs=3")
-        return invoke("codeio", "answer", "codeio", *(word for one in changes for word in ("--set", one)), "--out", "answers.jsonl", *words,
-                      HFT_DATA=str(tmp_path), HFT_CACHE=str(tmp_path / "cache"), **environment)
+        return invoke(
+            "codeio",
+            "answer",
+            "codeio",
+            *(word for one in changes for word in ("--set", one)),
+            "--out",
+            "answers.jsonl",
+            *words,
+            HFT_DATA=str(tmp_path),
+            HFT_CACHE=str(tmp_path / "cache"),
+            **environment,
+        )
 
     return call
 
@@ -149,7 +192,18 @@ def test_a_wrong_answer_is_revised_once(answer, server, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert result.output.endswith("answers.jsonl: 3 answers\nturn 1: wrong 3\nturn 2: correct 3\n")
     one = records(tmp_path)[0]
-    assert set(one) == {"id", "kind", "prompt", "turn_1", "feedback_1", "turn_2", "feedback_2", "status_1", "status_2", "response"}
+    assert set(one) == {
+        "id",
+        "kind",
+        "prompt",
+        "turn_1",
+        "feedback_1",
+        "turn_2",
+        "feedback_2",
+        "status_1",
+        "status_2",
+        "response",
+    }
     assert one["response"] == f"{one['turn_1']}\n\n{one['feedback_1']}\n\n{one['turn_2']}\n\n{one['feedback_2']}"
     assert {path for path, _, _ in server.seen} == {"/v1/chat/completions"}
     assert {key for _, key, _ in server.seen} == {"Bearer sk-ForTestsOnly"}
@@ -173,7 +227,10 @@ def test_turns_come_from_a_file(answer, tmp_path):
     (tmp_path / "turns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in turns))
     result = answer("--turns", "turns.jsonl")
     assert result.exit_code == 0, result.output
-    assert [(one["status_1"], one["turn_2"]) for one in records(tmp_path)] == [("unreadable", None), ("unreadable", "{}")]
+    assert [(one["status_1"], one["turn_2"]) for one in records(tmp_path)] == [
+        ("unreadable", None),
+        ("unreadable", "{}"),
+    ]
 
 
 def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
@@ -182,8 +239,19 @@ def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
     part = {"source": "codeio", "file": "functions.jsonl", "format": "codeio", "kinds": ["output"], "pairs": 1}
     other = {"source": "jsonl", "file": "none.jsonl"}
     mixed = json.dumps({"source": "mixture", "parts": [other, part, part]})
-    result = invoke("codeio", "answer", "quickstart", "--set", f"data.train={mixed}", "--endpoint", server.address,
-                    "--out", "answers.jsonl", HFT_DATA=str(tmp_path), HFT_CACHE=str(tmp_path / "cache"))
+    result = invoke(
+        "codeio",
+        "answer",
+        "quickstart",
+        "--set",
+        f"data.train={mixed}",
+        "--endpoint",
+        server.address,
+        "--out",
+        "answers.jsonl",
+        HFT_DATA=str(tmp_path),
+        HFT_CACHE=str(tmp_path / "cache"),
+    )
     assert result.exit_code == 0, result.output
     assert [one["id"] for one in records(tmp_path)] == ["2.1.1.output", "3.1.1.output"]
 
@@ -199,9 +267,14 @@ def test_a_function_that_a_busy_machine_stopped_is_run_again(tmp_path, monkeypat
     assert len(read([made("return n")], tmp_path)) == 6
 
 
-@pytest.mark.parametrize(("failures", "said"), [
-    ([401], "refuses the request (401)\n  Fix: put its key into OPENAI_API_KEY"), ([404], "refuses the request (404: "),
-    ([500] * 4, "does not answer (500: ")])
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        ([401], "refuses the request (401)\n  Fix: put its key into OPENAI_API_KEY"),
+        ([404], "refuses the request (404: "),
+        ([500] * 4, "does not answer (500: "),
+    ],
+)
 def test_a_server_that_refuses_is_explained(answer, server, monkeypatch, failures, said):
     monkeypatch.setattr(chat_endpoint.time, "sleep", lambda seconds: None)
     server.answers, server.failures = right, failures * 9
@@ -216,12 +289,24 @@ def test_without_a_source_of_answers_it_is_a_usage_error(answer):
 
 def test_files_become_functions_that_run(invoke, server, tmp_path):
     whole = {**made("return n"), "problem_description": "?", "io_requirements": "n"}
-    said = {"good": f"Here:\n```json\n{json.dumps(whole)}\n```", "bad": json.dumps({**whole, "refcode": "def g(): pass"}), "odd": "no"}
+    said = {
+        "good": f"Here:\n```json\n{json.dumps(whole)}\n```",
+        "bad": json.dumps({**whole, "refcode": "def g(): pass"}),
+        "odd": "no",
+    }
     server.answers = lambda messages: next(text for name, text in said.items() if name in messages[0]["content"])
     for name in said:
         (tmp_path / f"{name}.py").write_text(f"# {name}\n")
     for _ in range(2):  # the second time only what failed is asked again
-        result = invoke("codeio", "unify", *(f"{name}.py" for name in said), "--endpoint", server.address, "--out", "functions.jsonl")
+        result = invoke(
+            "codeio",
+            "unify",
+            *(f"{name}.py" for name in said),
+            "--endpoint",
+            server.address,
+            "--out",
+            "functions.jsonl",
+        )
         assert result.exit_code == 0, result.output
     assert len(server.seen) == 5
     [one] = [json.loads(line) for line in (tmp_path / "functions.jsonl").read_text().splitlines()]

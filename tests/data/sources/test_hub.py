@@ -15,34 +15,55 @@ from standin import TOKEN, serving
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", ["0", "1"], ids=["no way there", "offline"])
 def test_a_dataset_that_cannot_be_had_is_explained(tmp_path, offline):
-    code = ("from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-            "list(hub.rows(Hub(source='hub', name='someone/something', revision='0123abc'), Path()))")
-    environment = {**os.environ, "HF_HUB_OFFLINE": offline, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9",
-                   "PYTHONPATH": str(ROOT)}
+    code = (
+        "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
+        "list(hub.rows(Hub(source='hub', name='someone/something', revision='0123abc'), Path()))"
+    )
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": offline,
+        "HF_HOME": str(tmp_path),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "PYTHONPATH": str(ROOT),
+    }
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     last = done.stderr.strip().splitlines()
     assert any("hft.errors.HftError: dataset someone/something@0123abc (train): " in line for line in last), done.stderr
-    assert last[-1] == ("  Fix: check name, revision and split; a private one needs HF_TOKEN; offline it must be in the cache")
+    assert last[-1] == (
+        "  Fix: check name, revision and split; a private one needs HF_TOKEN; offline it must be in the cache"
+    )
 
 
 @pytest.mark.slow
 def test_a_dataset_folder_is_read_in_order(tmp_path):
     (tmp_path / "rows").mkdir()
-    (tmp_path / "rows" / "train.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n{"question": "2 + 2", "answer": "4"}\n')
-    code = ("from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-            f"print(list(hub.rows(Hub(source='hub', name={str(tmp_path / 'rows')!r}, revision='main'), Path())))")
+    (tmp_path / "rows" / "train.jsonl").write_text(
+        '{"question": "1 + 1", "answer": "2"}\n{"question": "2 + 2", "answer": "4"}\n'
+    )
+    code = (
+        "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
+        f"print(list(hub.rows(Hub(source='hub', name={str(tmp_path / 'rows')!r}, revision='main'), Path())))"
+    )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == "[{'question': '1 + 1', 'answer': '2'}, {'question': '2 + 2', 'answer': '4'}]", done.stderr
+    assert done.stdout.strip() == "[{'question': '1 + 1', 'answer': '2'}, {'question': '2 + 2', 'answer': '4'}]", (
+        done.stderr
+    )
 
 
 REVISION = "0123abc"
 
 
 def pull(code, tmp_path, address):
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("HF_")}, "HF_ENDPOINT": address,
-                   "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
-                   "PYTHONPATH": str(ROOT)}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
 
 
@@ -63,9 +84,11 @@ def test_a_models_files_come_at_their_revision(tmp_path):
         for path in here.iterdir():
             if path.suffix in (".json", ".jinja"):
                 shutil.copy(path, there)
-        code = ("from hft import models\n"
-                f"print(models.tokenizer(models.Source('lab/tiny', {REVISION!r}))('Hello there').input_ids)\n"
-                f"print(models.local(models.Source('lab/tiny', {REVISION!r})).name)")
+        code = (
+            "from hft import models\n"
+            f"print(models.tokenizer(models.Source('lab/tiny', {REVISION!r}))('Hello there').input_ids)\n"
+            f"print(models.local(models.Source('lab/tiny', {REVISION!r})).name)"
+        )
         hub.fail("tokenizer.json", 503)  # once; the client asks again
         done = pull(code, tmp_path, hub.address)
         ids, folder = done.stdout.splitlines()[-2:]
@@ -82,8 +105,10 @@ def test_a_dataset_comes_at_its_revision(tmp_path):
         there.mkdir(parents=True)
         rows = [{"question": f"{n} + {n}", "answer": str(2 * n)} for n in range(3)]
         (there / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        code = ("from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-                f"print(list(hub.rows(Hub(source='hub', name='lab/rows', revision={REVISION!r}), Path())))")
+        code = (
+            "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
+            f"print(list(hub.rows(Hub(source='hub', name='lab/rows', revision={REVISION!r}), Path())))"
+        )
         done = pull(code, tmp_path, hub.address)
         assert done.stdout.splitlines()[-1:] == [str(rows)], done.stderr
         assert any(f"/revision/{REVISION}" in path for _, path in hub.seen)

@@ -19,11 +19,18 @@ CONTEXT = "한강은 서울을 지난다. 길이는 494 km이다."
 
 
 def asked(name="q1", question="어디를 지나나?", answers=(("서울", 4),)):
-    return {"id": name, "question": question, "answers": [{"text": text, "answer_start": start} for text, start in answers]}
+    return {
+        "id": name,
+        "question": question,
+        "answers": [{"text": text, "answer_start": start} for text, start in answers],
+    }
 
 
 def squad(*questions, context=CONTEXT, title="한강"):
-    return {"version": "KorQuAD_v1.0_dev", "data": [{"title": title, "paragraphs": [{"context": context, "qas": list(questions)}]}]}
+    return {
+        "version": "KorQuAD_v1.0_dev",
+        "data": [{"title": title, "paragraphs": [{"context": context, "qas": list(questions)}]}],
+    }
 
 
 def read(folder, content):
@@ -40,7 +47,15 @@ def refusal(folder, content):
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 def test_a_question_becomes_one_row(tmp_path, mark):
     assert read(tmp_path, mark + json.dumps(squad(asked())).encode()) == [
-        {"id": "q1", "title": "한강", "context": CONTEXT, "question": "어디를 지나나?", "answer": "서울", "answers": ["서울"]}]
+        {
+            "id": "q1",
+            "title": "한강",
+            "context": CONTEXT,
+            "question": "어디를 지나나?",
+            "answer": "서울",
+            "answers": ["서울"],
+        }
+    ]
 
 
 def test_rows_keep_the_order_of_the_file(tmp_path):
@@ -50,12 +65,12 @@ def test_rows_keep_the_order_of_the_file(tmp_path):
 
 
 def test_spaces_around_questions_and_answers_are_removed_and_the_contexts_stay(tmp_path):
-    row, = read(tmp_path, squad(asked(question=" 어디를 \n", answers=[(" 서울", 3)]), context=f"{CONTEXT} "))
+    (row,) = read(tmp_path, squad(asked(question=" 어디를 \n", answers=[(" 서울", 3)]), context=f"{CONTEXT} "))
     assert (row["question"], row["answer"], row["context"]) == ("어디를", "서울", f"{CONTEXT} ")
 
 
 def test_every_answer_of_a_squad_question_is_kept_and_the_first_is_the_answer(tmp_path):
-    row, = read(tmp_path, squad(asked(answers=[("494 km", 17), ("494", 17), ("서울", 4), ("494", 17)])))
+    (row,) = read(tmp_path, squad(asked(answers=[("494 km", 17), ("494", 17), ("서울", 4), ("494", 17)])))
     assert (row["answer"], row["answers"]) == ("494 km", ["494 km", "494", "서울", "494"])
 
 
@@ -63,10 +78,13 @@ def test_every_answer_of_a_squad_question_is_kept_and_the_first_is_the_answer(tm
 def test_an_answer_off_its_offset_is_named(tmp_path, text, start):
     assert refusal(tmp_path, squad(asked("q1"), asked("q7", answers=[("서울", 4), (text, start)]))) == (
         f"HERE/a.json, article 0: question q7: the answer '{text}' is not at character {start}\n"
-        "  Fix: the file is damaged: fetch it again")
+        "  Fix: the file is damaged: fetch it again"
+    )
 
 
-@pytest.mark.parametrize("key", ["paragraphs", "context", "qas", "id", "question", "answers", "text", "answer_start", "title"])
+@pytest.mark.parametrize(
+    "key", ["paragraphs", "context", "qas", "id", "question", "answers", "text", "answer_start", "title"]
+)
 def test_a_missing_key_is_named_with_its_article(tmp_path, key):
     file = squad(asked())
     file["data"] += json.loads(json.dumps(squad(asked())["data"]).replace(f'"{key}":', '"renamed":'))
@@ -74,14 +92,21 @@ def test_a_missing_key_is_named_with_its_article(tmp_path, key):
     assert said.startswith("HERE/a.json, article 1: ") and f"lacks '{key}'\n  Fix: " in said
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"a,b\n", "Expecting value: line 1 column 1 (char 0)"), (b"", "Expecting value: line 1 column 1 (char 0)"),
-    (b'{"data": [', "Expecting value: line 1 column 11 (char 10)"), ({}, "'data'"),
-    ([], "list indices must be integers or slices, not str"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a,b\n", "Expecting value: line 1 column 1 (char 0)"),
+        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b'{"data": [', "Expecting value: line 1 column 11 (char 10)"),
+        ({}, "'data'"),
+        ([], "list indices must be integers or slices, not str"),
+    ],
+)
 def test_another_kind_of_file_is_refused(tmp_path, content, said):
-    assert refusal(tmp_path, content) == (f"HERE/a.json is not a KorQuAD or SQuAD v1 file: {said}\n"
-                                          '  Fix: such a file is {"version": ..., "data": [...]}')
+    assert refusal(tmp_path, content) == (
+        f"HERE/a.json is not a KorQuAD or SQuAD v1 file: {said}\n"
+        '  Fix: such a file is {"version": ..., "data": [...]}'
+    )
 
 
 def test_the_real_file_is_whole():
@@ -97,6 +122,7 @@ def test_the_real_file_is_whole():
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A loopback web site that has the official file; hft's folders are empty."""
+
     class Handler(http.server.SimpleHTTPRequestHandler):
         log_message = print
 
@@ -137,7 +163,11 @@ def test_another_file_under_the_official_name_is_refused(site, tmp_path):
 DEFECTS = [
     ("a file in CP949", json.dumps(squad(asked()), ensure_ascii=False).encode("cp949"), "HERE/a.json"),
     ("data: null", {"data": None}, "HERE/a.json is not a KorQuAD or SQuAD v1 file"),
-    ("a question without its key", squad(asked("q7") | {"answers": [{"text": "서울"}]}), "HERE/a.json, article 0: question q7: "),
+    (
+        "a question without its key",
+        squad(asked("q7") | {"answers": [{"text": "서울"}]}),
+        "HERE/a.json, article 0: question q7: ",
+    ),
     ("SQuAD 2's question without an answer", squad(asked("q7", answers=[])), "HERE/a.json, article 0: question q7: "),
     ("an offset in quotes", squad(asked("q7", answers=[("서울", "4")])), "HERE/a.json, article 0: question q7: "),
 ]

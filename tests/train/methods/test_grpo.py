@@ -36,8 +36,17 @@ def test_a_training_goes_on_after_a_kill_to_the_same_adapter(shell, tmp_path):
     assert arguments["use_vllm"] == {"value": False, "origin": "plan"}
     metrics = [json.loads(line) for line in (first / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in metrics] == [1, 2, 3]
-    assert {"reward", "reward_std", "rewards/right/mean", "rewards/one_word/std", "completions/mean_length", "completions/clipped_ratio",
-            "frac_reward_zero_std", "tokens", "seconds"} <= metrics[0].keys()
+    assert {
+        "reward",
+        "reward_std",
+        "rewards/right/mean",
+        "rewards/one_word/std",
+        "completions/mean_length",
+        "completions/clipped_ratio",
+        "frac_reward_zero_std",
+        "tokens",
+        "seconds",
+    } <= metrics[0].keys()
     kept = [json.loads(line) for line in (first / "completions.jsonl").read_text().splitlines()]
     assert [one["step"] for one in kept] == [0] * 4 + [2] * 4
     assert set(kept[0]["rewards"]) == {"one_word", "right"}
@@ -87,9 +96,13 @@ def dapo(monkeypatch, tmp_path):
     def load(file):
         folder = tmp_path / "recipes"
         folder.mkdir(exist_ok=True)
-        (folder / "grpo_indonesian.py").write_text((ROOT / "recipes" / "grpo_indonesian.py").read_text(encoding="utf-8"))
+        (folder / "grpo_indonesian.py").write_text(
+            (ROOT / "recipes" / "grpo_indonesian.py").read_text(encoding="utf-8")
+        )
         told = f"    source: jsonl\n    file: {file}\n  held_out: 0.2\n"
-        (folder / "grpo_indonesian.yaml").write_text(text[:start] + told + text[end:].split("\n", 1)[1], encoding="utf-8")
+        (folder / "grpo_indonesian.yaml").write_text(
+            text[:start] + told + text[end:].split("\n", 1)[1], encoding="utf-8"
+        )
         monkeypatch.setenv("HFT_RECIPES", str(folder))
         monkeypatch.setenv("HFT_DATA", str(MATHS))
         return recipe_file.load("grpo_indonesian")
@@ -97,8 +110,14 @@ def dapo(monkeypatch, tmp_path):
     return load
 
 
-@pytest.mark.parametrize(("file", "count", "first"), [
-    ("dapo_processed_en.13.jsonl", 13, "34"), ("aime2024_dapo_raw.15.jsonl", 15, None), ("aime2024_dapo_raw.15.parquet", 15, None)])
+@pytest.mark.parametrize(
+    ("file", "count", "first"),
+    [
+        ("dapo_processed_en.13.jsonl", 13, "34"),
+        ("aime2024_dapo_raw.15.jsonl", 15, None),
+        ("aime2024_dapo_raw.15.parquet", 15, None),
+    ],
+)
 def test_both_forms_of_dapo_are_read(dapo, file, count, first):
     read = rows.read(dapo(file))
     assert read.counts["train"]["read"] == count
@@ -107,7 +126,9 @@ def test_both_forms_of_dapo_are_read(dapo, file, count, first):
     assert first in (None, read.train[0].answers[0])
 
 
-@pytest.mark.parametrize(("file", "count", "kept"), [("dapo_processed_en.13.jsonl", 13, 11), ("aime2024_dapo_raw.15.parquet", 15, 13)])
+@pytest.mark.parametrize(
+    ("file", "count", "kept"), [("dapo_processed_en.13.jsonl", 13, 11), ("aime2024_dapo_raw.15.parquet", 15, 13)]
+)
 def test_the_guides_length_filter_on_real_prompts(dapo, file, count, kept):
     """By words here, which every machine counts alike; the recipe counts the model's own tokens."""
     read = rows.read(dapo(file))

@@ -16,22 +16,36 @@ from hypothesis import strategies as st
 from hft.recipe import file as recipe_file
 from hft.train.methods import sft
 
-SETTINGS = ("train.steps=6", "train.batch_size=4", "data.train.sample=40", "evaluate.rows=4", "evaluate.max_new_tokens=4")
-SMALL = [*(word for one in (*SETTINGS, "lora.rank=4", "model.quantization=nf4") for word in ("--set", one)), "--save-every", "2"]
+SETTINGS = (
+    "train.steps=6",
+    "train.batch_size=4",
+    "data.train.sample=40",
+    "evaluate.rows=4",
+    "evaluate.max_new_tokens=4",
+)
+SMALL = [
+    *(word for one in (*SETTINGS, "lora.rank=4", "model.quantization=nf4") for word in ("--set", one)),
+    "--save-every",
+    "2",
+]
 
 
 @given(rows=st.integers(1, 50), batch=st.integers(1, 8), steps=st.integers(1, 20), seed=st.integers(0, 9))
 def test_every_row_is_seen_once_before_any_is_seen_twice(rows, batch, steps, seed):
-    recipe = recipe_file.load("quickstart", (f"train.batch_size={batch}", f"train.steps={steps}", f"train.seed={seed}")).recipe
+    recipe = recipe_file.load(
+        "quickstart", (f"train.batch_size={batch}", f"train.steps={steps}", f"train.seed={seed}")
+    ).recipe
     order = sft.order(rows, recipe)
     assert len(order) == steps * batch
     for start in range(0, len(order), rows):
-        part = order[start:start + rows]
+        part = order[start : start + rows]
         assert len(set(part)) == len(part)
     assert order == sft.order(rows, recipe)
 
 
-@pytest.mark.parametrize(("rows", "batch", "epochs", "steps"), [(560, 8, 1, 70), (561, 8, 1, 71), (10, 16, 1, 1), (100, 10, 0.5, 5)])
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs", "steps"), [(560, 8, 1, 70), (561, 8, 1, 71), (10, 16, 1, 1), (100, 10, 0.5, 5)]
+)
 def test_epochs_are_steps(rows, batch, epochs, steps):
     recipe = recipe_file.load("quickstart", (f"train.batch_size={batch}", f"train.epochs={epochs}")).recipe
     assert sft.steps(recipe, rows) == steps
@@ -53,8 +67,13 @@ def newest(folder):
 def whole(tmp_path_factory):
     """One undisturbed run: (folder, hash of the adapter, losses)."""
     folder = tmp_path_factory.mktemp("whole")
-    done = subprocess.run([sys.executable, "-m", "hft", "train", "quickstart", *SMALL], cwd=folder, capture_output=True, text=True,
-                          env={**environment(), "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-m", "hft", "train", "quickstart", *SMALL],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     run = newest(folder)
     return run, weights(run), losses(run), done.stdout
@@ -86,8 +105,10 @@ def test_the_passport_tells_the_whole_run(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("file", "step"), [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 2),
-                                            ("adapter/adapter_config.json", 6)])
+@pytest.mark.parametrize(
+    ("file", "step"),
+    [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 2), ("adapter/adapter_config.json", 6)],
+)
 def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, file, step):
     """Killed as soon as `file` is there; the run goes on after `step`. At 2, the disk has lost what was written last."""
     _, hashed, curve, _ = whole
@@ -107,8 +128,13 @@ def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, file, 
 
 def kill_at(folder, pattern):
     """Start a training run and kill -9 it as soon as a file of this pattern exists."""
-    process = subprocess.Popen([sys.executable, "-m", "hft", "train", "quickstart", *SMALL], cwd=folder, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, env={**environment(), "PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hft", "train", "quickstart", *SMALL],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+    )
     while not list((folder / "runs" / "quickstart").glob(pattern)):
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
@@ -119,8 +145,14 @@ def kill_at(folder, pattern):
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(whole, shell, tmp_path):
     _, hashed, _, _ = whole
-    process = subprocess.Popen([sys.executable, "-m", "hft", "train", "quickstart", *SMALL], cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, env={**environment(), "PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hft", "train", "quickstart", *SMALL],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+    )
     for line in process.stdout:
         if line.startswith("training (steps): 1/6"):
             process.send_signal(signal.SIGINT)
@@ -187,7 +219,9 @@ def test_a_target_that_the_model_lacks_is_named(shell):
 
 @pytest.mark.slow
 def test_a_model_that_cannot_be_had_is_explained(shell):
-    done = shell("train", "quickstart", "--set", "model.name=someone/nothing", "--set", "model.revision=main", HF_HUB_OFFLINE="1")
+    done = shell(
+        "train", "quickstart", "--set", "model.name=someone/nothing", "--set", "model.revision=main", HF_HUB_OFFLINE="1"
+    )
     assert done.returncode == 1
     assert "Error: the model someone/nothing@main cannot be had: " in done.stderr
     assert "HF_TOKEN" in done.stderr

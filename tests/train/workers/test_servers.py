@@ -37,11 +37,15 @@ def test_who_this_server_is(told):
     assert servers.here() is None
 
 
-@pytest.mark.parametrize(("changes", "said"), [
-    ({"PET_NODE_RANK": ""}, "PET_NNODES=2 asks for several servers, but PET_NODE_RANK is not set"),
-    ({"PET_MASTER_PORT": ""}, "PET_NNODES=2 asks for several servers, but PET_MASTER_PORT is not set"),
-    ({"PET_NODE_RANK": "2"}, "PET_NNODES=2 and PET_NODE_RANK=2 name no server"),
-    ({"PET_NNODES": "1:2"}, "PET_NNODES=1:2 and PET_NODE_RANK=1 name no server")])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"PET_NODE_RANK": ""}, "PET_NNODES=2 asks for several servers, but PET_NODE_RANK is not set"),
+        ({"PET_MASTER_PORT": ""}, "PET_NNODES=2 asks for several servers, but PET_MASTER_PORT is not set"),
+        ({"PET_NODE_RANK": "2"}, "PET_NNODES=2 and PET_NODE_RANK=2 name no server"),
+        ({"PET_NNODES": "1:2"}, "PET_NNODES=1:2 and PET_NODE_RANK=1 name no server"),
+    ],
+)
 def test_half_of_the_variables_is_an_error(told, changes, said):
     told(**changes)
     with pytest.raises(HftError, match=said):
@@ -66,9 +70,13 @@ def test_a_run_begun_on_one_server_goes_on_with_two(before, kept):
     assert (found.get("processes"), found["backend"]) == (kept, "plain")
 
 
-@pytest.mark.parametrize(("recipe", "wanted", "said"), [
-    ("quickstart", "1", "--processes: 1 processes cannot be shared evenly by 2 servers"),
-    ("grpo_quickstart", None, "method: grpo trains on one GPU")])
+@pytest.mark.parametrize(
+    ("recipe", "wanted", "said"),
+    [
+        ("quickstart", "1", "--processes: 1 processes cannot be shared evenly by 2 servers"),
+        ("grpo_quickstart", None, "method: grpo trains on one GPU"),
+    ],
+)
 def test_what_servers_cannot_share(recipe, wanted, said):
     with pytest.raises(HftError, match=said):
         plan.make(recipe_file.load(recipe).recipe, device="cpu", servers=2, processes=wanted)
@@ -85,7 +93,11 @@ def test_each_server_starts_its_share_without_a_rendezvous_of_our_own(told, monk
     told(PET_NNODES="1")
     launch.launch(tmp_path, "8", 8, "cpu", None)
     share = ["--nproc-per-node", "4", "-m", "hft.train.workers.worker", str(tmp_path), "7", "5"]
-    assert started == [share, share, ["--standalone", "--nproc-per-node", "8", "-m", "hft.train.workers.worker", str(tmp_path), "8"]]
+    assert started == [
+        share,
+        share,
+        ["--standalone", "--nproc-per-node", "8", "-m", "hft.train.workers.worker", str(tmp_path), "8"],
+    ]
 
 
 @pytest.fixture
