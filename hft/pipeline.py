@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from hft import files, libraries, terminal
+from hft.data import order, rows
 from hft.data import prepare as preparing
-from hft.data import rows
 from hft.errors import HftError
 from hft.evaluate import ask, scores
 from hft.export import export
@@ -20,7 +20,6 @@ from hft.runs import compare, curve, passport, stages
 from hft.runs import folder as runs
 from hft.runs.verify import folder as verify_folder
 from hft.terminal import say
-from hft.train import methods
 from hft.train.session import Opened, fit_the_card, free_memory, get_ready, open_model, prepare
 
 
@@ -31,7 +30,7 @@ def train(
     libraries.quiet()
     parent = stages.find(loaded) if not dry_run else None
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
-    steps = methods.of(loaded.recipe).steps(loaded.recipe, len(given.train))
+    steps = order.steps(loaded.recipe, len(given.train))
     plan = plans.make(loaded.recipe, steps, **choices)
     if dry_run:
         return show_dry_run(loaded, plan, given, max_steps)
@@ -51,9 +50,7 @@ def train(
         clock.lap("libraries")
         prepared = prepare(loaded, plan, given)
         clock.lap("rows")
-        plan = plans.make(
-            loaded.recipe, steps, methods.of(loaded.recipe).lengths(prepared.train, loaded.recipe), **choices
-        )
+        plan = plans.make(loaded.recipe, steps, order.lengths(loaded.recipe, prepared.train), **choices)
         say(f"Plan: {plan.describe()}. Loading the model ...")
         if plan.processes > 1 and (not prepared.evaluate or ask.asked(run, loaded.recipe, "base")):
             opened = Opened(
@@ -143,7 +140,7 @@ def show_dry_run(loaded: Loaded, plan: Plan, given: rows.Read, max_steps: int | 
     """Say what would happen, without the model: rows, steps, plan."""
     prepared = preparing.prepare(loaded, given)
     say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
-    steps = methods.of(loaded.recipe).steps(loaded.recipe, len(prepared.train))
+    steps = order.steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     if loaded.recipe.parent:
         say(

@@ -3,13 +3,13 @@
 import random
 from typing import NamedTuple
 
+from hft.data import order
 from hft.data import tokens as tokenised
 from hft.data.overlap import Overlap, measure, texts
 from hft.data.rows import Read, Sample, describe, sample
 from hft.errors import HftError
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
-from hft.train import methods
 
 
 class Prepared(NamedTuple):
@@ -64,10 +64,10 @@ def compared(one: Sample) -> dict:
 
 def short_enough(samples: list[Sample], recipe: Recipe, tokenizer, count: dict, side: str) -> list[Sample]:
     """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
-    kept, limit, room = [], recipe.model.max_tokens, methods.of(recipe).room
+    kept, limit = [], recipe.model.max_tokens
     encoded = tokenised.encode_all([(one.prompt, one.answers[0]) for one in samples], tokenizer, side)
     for one, tokens in zip(samples, encoded, strict=True):
-        if len(tokens.prompt_ids) + room(recipe, tokens.completion_ids) > limit:
+        if len(tokens.prompt_ids) + order.room(recipe, tokens.completion_ids) > limit:
             count["too long"] = count.get("too long", 0) - 1
         else:
             kept.append(one._replace(tokens=tokens))

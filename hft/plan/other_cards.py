@@ -1,7 +1,7 @@
 """`hft plan`: what a recipe takes on each of the lab's cards, before one is rented or waited for."""
 
 from hft import machine
-from hft.data import prepare, rows
+from hft.data import order, prepare, rows
 from hft.errors import HftError
 from hft.machine import Gpu
 from hft.plan import earlier_runs, estimate, generator, micro_batches, processes, shape
@@ -11,7 +11,6 @@ from hft.recipe.file import Loaded, load
 from hft.recipe.schema import Recipe
 from hft.recipe.sources import parts
 from hft.terminal import columns
-from hft.train import methods
 
 SMALLER = (
     "model.quantization=nf4",
@@ -107,7 +106,7 @@ def total_steps(loaded: Loaded) -> int | None:
     if any(part.source not in ("jsonl", "aihub") for part in parts(recipe.data.train)):
         return None
     try:
-        return methods.of(recipe).steps(recipe, len(prepare.prepare(loaded, rows.read(loaded)).train))
+        return order.steps(recipe, len(prepare.prepare(loaded, rows.read(loaded)).train))
     except HftError:
         return None
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from hft import __version__, files, machine, redact
+from hft.data import order
 from hft.data import sources as data
 from hft.data.prepare import Prepared
 from hft.errors import HftError
@@ -17,7 +18,6 @@ from hft.recipe import file as recipe_file
 from hft.recipe.file import Loaded
 from hft.runs import folder as runs
 from hft.runs import image, stages
-from hft.train import methods
 
 LIBRARIES = (
     "torch",
@@ -135,7 +135,7 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
         if source
     }
     seen = hashlib.sha256()
-    for i in methods.of(loaded.recipe).order(len(prepared.train), loaded.recipe):
+    for i in order.order(loaded.recipe, len(prepared.train)):
         tokens = prepared.train[i].tokens
         seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
     return {

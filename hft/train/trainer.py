@@ -2,7 +2,6 @@
 
 import math
 import os
-import random
 from pathlib import Path
 
 from hft import errors
@@ -15,20 +14,6 @@ from hft.train import checkpoints
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
-
-
-def order(rows: int, wanted: int, seed: int) -> list[int]:
-    """Which row stands where, `wanted` places: pass after pass, each shuffled by the seed.
-
-    It depends on the recipe alone; a plan only cuts each step into micro-batches.
-    """
-    shuffle = random.Random(seed)
-    chosen = []
-    while len(chosen) < wanted:
-        once = list(range(rows))
-        shuffle.shuffle(once)
-        chosen += once
-    return chosen[:wanted]
 
 
 def recipe_arguments(recipe: Recipe, steps: int) -> dict:

@@ -1,22 +1,9 @@
-"""What all methods share: the order of rows, and trackers that are off unless asked for."""
+"""What all methods share: trackers that are off unless asked for."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hft.errors import HftError
 from hft.train import trainer
-
-
-@settings(deadline=None, database=None)
-@given(rows=st.integers(1, 30), wanted=st.integers(0, 100), seed=st.integers(0, 9))
-def test_the_order_is_pass_after_pass_and_depends_on_the_seed_alone(rows, wanted, seed):
-    order = trainer.order(rows, wanted, seed)
-    assert len(order) == wanted
-    assert order == trainer.order(rows, wanted, seed)
-    assert order == trainer.order(rows, wanted + 7, seed)[:wanted]
-    for start in range(0, wanted - rows + 1, rows):
-        assert sorted(order[start : start + rows]) == list(range(rows))
 
 
 @pytest.mark.parametrize("asked", [None, "", "none"])

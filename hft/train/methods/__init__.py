@@ -1,4 +1,4 @@
-"""How a recipe trains: `method: sft` is sft.py here; each has `steps`, `order`, `lengths`, `room` and `train`."""
+"""How a recipe trains: `method: sft` is sft.py here; each has `train`."""
 
 import importlib
 

@@ -1,8 +1,8 @@
 """`method: grpo`: group relative policy optimisation with TRL's GRPOTrainer; `batch_size` counts completions."""
 
-import math
 from pathlib import Path
 
+from hft.data import order
 from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import grader
@@ -12,29 +12,6 @@ from hft.recipe.schema import Recipe
 from hft.train import arguments
 from hft.train import trainer as training
 from hft.train.watcher import watcher
-
-
-def prompts_per_step(recipe: Recipe) -> int:
-    return recipe.train.batch_size // recipe.grpo.generations
-
-
-def steps(recipe: Recipe, rows: int) -> int:
-    """Optimizer steps of a run over this many prompts."""
-    return recipe.train.steps or math.ceil(recipe.train.epochs * rows / prompts_per_step(recipe))
-
-
-def order(rows: int, recipe: Recipe) -> list[int]:
-    """Which prompt stands where in training, `steps x prompts per step` of them."""
-    return training.order(rows, steps(recipe, rows) * prompts_per_step(recipe), recipe.train.seed)
-
-
-def room(recipe: Recipe, completion_ids: list[int]) -> int:
-    """Tokens that a row needs beside its prompt."""
-    return recipe.grpo.completion_tokens
-
-
-def lengths(samples: list[Sample], recipe: Recipe) -> None:
-    """Not known before the completions are written."""
 
 
 def train(
@@ -51,7 +28,7 @@ def train(
     every = sorted({*stop_ids(model, tokenizer), *stops})
     how = {"stop_token_ids": stops} if plan.generator == "vllm" else {"eos_token_id": every}
     values, origins = trainer_arguments(GRPOConfig, recipe, plan, run, len(samples), how if stops else None)
-    chosen = [samples[i] for i in order(len(samples), recipe)]
+    chosen = [samples[i] for i in order.order(recipe, len(samples))]
     seen = watcher(run, [0] * values["max_steps"], stop_after)
     scored = grader.recorded(grader.of(recipe, run, tokenizer), run / "completions.jsonl", recipe.grpo)
     trainer = GRPOTrainer(
@@ -95,7 +72,7 @@ def trainer_arguments(
     return arguments.complete(
         config,
         recipe=dict(
-            **training.recipe_arguments(recipe, steps(recipe, rows)),
+            **training.recipe_arguments(recipe, order.steps(recipe, rows)),
             num_generations=told.generations,
             max_completion_length=told.completion_tokens,
             temperature=told.temperature,

@@ -1,8 +1,8 @@
 """`method: sft`: supervised fine-tuning with TRL's SFTTrainer; the loss is on the answers only."""
 
-import math
 from pathlib import Path
 
+from hft.data import order
 from hft.data.rows import Sample
 from hft.plan import micro_batches
 from hft.plan.plan import Plan
@@ -10,28 +10,6 @@ from hft.recipe.schema import Recipe
 from hft.train import arguments
 from hft.train import trainer as training
 from hft.train.watcher import watcher
-
-
-def steps(recipe: Recipe, rows: int) -> int:
-    """Optimizer steps of a run over this many training rows."""
-    return recipe.train.steps or math.ceil(recipe.train.epochs * rows / recipe.train.batch_size)
-
-
-def order(rows: int, recipe: Recipe) -> list[int]:
-    """Which row stands where in training, `steps x batch_size` of them."""
-    return training.order(rows, steps(recipe, rows) * recipe.train.batch_size, recipe.train.seed)
-
-
-def room(recipe: Recipe, completion_ids: list[int]) -> int:
-    """Tokens that a row needs beside its prompt."""
-    return len(completion_ids)
-
-
-def lengths(samples: list[Sample], recipe: Recipe) -> list[int]:
-    """Tokens of each row, in the recipe's order."""
-    return [
-        len(samples[i].tokens.prompt_ids) + len(samples[i].tokens.completion_ids) for i in order(len(samples), recipe)
-    ]
 
 
 def train(
@@ -45,7 +23,8 @@ def train(
     from trl import SFTConfig, SFTTrainer
 
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
-    chosen, tokens = [samples[i] for i in order(len(samples), recipe)], lengths(samples, recipe)
+    chosen = [samples[place] for place in order.order(recipe, len(samples))]
+    tokens = order.lengths(recipe, samples)
     cut = micro_batches.arrange(
         tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length
     )
@@ -91,7 +70,7 @@ def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) 
     """All arguments of SFTConfig, and the origin of each."""
     return arguments.complete(
         config,
-        recipe=training.recipe_arguments(recipe, steps(recipe, rows)),
+        recipe=training.recipe_arguments(recipe, order.steps(recipe, rows)),
         plan=training.plan_arguments(plan),
         hft=dict(
             **training.house_arguments(run),

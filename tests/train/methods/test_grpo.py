@@ -76,15 +76,6 @@ def test_long_prompts_are_dropped_at_the_quantile_and_counted():
     assert count == {"prompt over 10 tokens": -1}
 
 
-def test_a_step_has_batch_size_completions_and_its_prompts_in_a_seeded_order():
-    recipe = recipe_file.load("grpo_quickstart").recipe
-    assert (grpo.prompts_per_step(recipe), grpo.steps(recipe, 240)) == (4, 30)
-    order = grpo.order(100, recipe)
-    assert len(order) == 120
-    assert sorted(order[:100]) == list(range(100))
-    assert order == grpo.order(100, recipe)
-
-
 @pytest.fixture
 def dapo(monkeypatch, tmp_path):
     """grpo_indonesian on a local file of DAPO's rows."""

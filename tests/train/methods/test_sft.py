@@ -1,4 +1,4 @@
-"""The order of rows, the trainer's arguments, and real training on the CPU: resumed, cut and whole runs are one run."""
+"""The trainer's arguments, and real training on the CPU: resumed, cut and whole runs are one run."""
 
 import json
 import os
@@ -10,11 +10,6 @@ import time
 
 import pytest
 from conftest import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
-
-from hft.recipe import file as recipe_file
-from hft.train.methods import sft
 
 SETTINGS = (
     "train.steps=6",
@@ -28,27 +23,6 @@ SMALL = [
     "--save-every",
     "2",
 ]
-
-
-@given(rows=st.integers(1, 50), batch=st.integers(1, 8), steps=st.integers(1, 20), seed=st.integers(0, 9))
-def test_every_row_is_seen_once_before_any_is_seen_twice(rows, batch, steps, seed):
-    recipe = recipe_file.load(
-        "quickstart", (f"train.batch_size={batch}", f"train.steps={steps}", f"train.seed={seed}")
-    ).recipe
-    order = sft.order(rows, recipe)
-    assert len(order) == steps * batch
-    for start in range(0, len(order), rows):
-        part = order[start : start + rows]
-        assert len(set(part)) == len(part)
-    assert order == sft.order(rows, recipe)
-
-
-@pytest.mark.parametrize(
-    ("rows", "batch", "epochs", "steps"), [(560, 8, 1, 70), (561, 8, 1, 71), (10, 16, 1, 1), (100, 10, 0.5, 5)]
-)
-def test_epochs_are_steps(rows, batch, epochs, steps):
-    recipe = recipe_file.load("quickstart", (f"train.batch_size={batch}", f"train.epochs={epochs}")).recipe
-    assert sft.steps(recipe, rows) == steps
 
 
 def losses(run):
