@@ -1,5 +1,6 @@
-"""How many rows a forward pass takes, and which activations it keeps: the fastest choice that the estimate says fits the card."""
+"""How many rows a forward pass takes, and which activations it keeps: the fastest that the estimate says fits."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from hft.machine import Gpu
@@ -10,7 +11,24 @@ from hft.recipe.schema import Recipe
 SAVING = {"unsloth": ("none", "offloaded"), "plain": ("full",)}  # what a plan chooses from
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
+    """What all candidates of a plan share; the defaults are those of a plan that is left to itself on a GPU."""
+
+    backend: str = "unsloth"
+    padding_free: bool = True
+    by_length: bool = True
+    deterministic: bool = False
+    sharded: bool = False
+    processes: int = 1
+
+    @property
+    def shards(self) -> int:
+        """Processes that share the weights."""
+        return self.processes if self.sharded else 1
+
+
+class Candidate(NamedTuple):
     """One way to carry out a step, with what the estimate says of it."""
 
     rows: int
@@ -34,32 +52,31 @@ class Choice(NamedTuple):
 
 
 def divisors(number: int) -> list[int]:
+    """The divisors of a number, the smallest first."""
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
 def arrange(lengths: list[int], batch: int, rows: int, padded: bool, by_length: bool) -> list[list[int]]:
-    """Micro-batches of `rows` rows as places in `lengths`, in the order of training; the rows of a step of `batch` rows stay together.
+    """Micro-batches of `rows` rows as places in `lengths`, in the order of training.
 
-    By length, padded rows stand with those of like length, so that little is padded; rows end to end so that micro-batches are of like
-    size, which keeps the peak low and several GPUs from waiting for one (the longest row first, each to the smallest that has room).
+    The rows of a step of `batch` rows stay together. By length, padded rows stand with those of like length, so that
+    little is padded; rows end to end so that micro-batches are of like size, which keeps the peak low and several GPUs
+    from waiting for one (the longest row first, each to the smallest that has room).
     """
     if not by_length:
         return [list(range(start, min(start + rows, len(lengths)))) for start in range(0, len(lengths), rows)]
-    found = []
+    arranged: list[list[int]] = []
     for start in range(0, len(lengths), batch):
         step = range(start, min(start + batch, len(lengths)))
-        cut = [[] for _ in range(0, len(step), rows)]
+        cut: list[list[int]] = [[] for _ in range(0, len(step), rows)]
         sizes = [0] * len(cut)
         for count, place in enumerate(sorted(step, key=lambda one: -lengths[one])):
-            one = (
-                count // rows
-                if padded
-                else min((i for i in range(len(cut)) if len(cut[i]) < rows), key=sizes.__getitem__)
-            )
-            cut[one].append(place)
-            sizes[one] += lengths[place]
-        found += [sorted(one) for one in cut]
-    return found
+            with_room = [number for number in range(len(cut)) if len(cut[number]) < rows]
+            chosen = count // rows if padded else min(with_room, key=sizes.__getitem__)
+            cut[chosen].append(place)
+            sizes[chosen] += lengths[place]
+        arranged += [sorted(one) for one in cut]
+    return arranged
 
 
 def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
@@ -68,43 +85,44 @@ def tokens(lengths: list[int], cut: list[list[int]], padded: bool) -> list[int]:
     return [len(one) * max(one) if padded else sum(one) for one in sizes]
 
 
-def choices(
+def candidates(
     recipe: Recipe,
     shape: Shape,
     card: Gpu,
-    backend: str,
-    padded: bool,
+    setting: Setting,
     lengths: list[int] | None = None,
-    processes: int = 1,
     savings: tuple[str, ...] = (),
     corrections: dict[str, float] | None = None,
-    by_length: bool = True,
-    shards: int = 1,
-) -> list[Choice]:
-    """Every choice for this card, the best first: those that fit before those that do not, then the faster, then the smaller.
+) -> list[Candidate]:
+    """Every candidate for this card, the best first: those that fit, then the faster, then the smaller.
 
-    `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe allows.
-    `savings` are the kinds of checkpointing to choose from, `corrections` those of peaks.py; `shards` processes share the weights.
+    `lengths` are the tokens of the rows in training order; without them every row counts as the longest that the recipe
+    allows. `savings` are the kinds of checkpointing to choose from, `corrections` those of earlier_runs.py.
     """
-    batch = recipe.train.batch_size
+    batch, shards = recipe.train.batch_size, setting.shards
     lengths = lengths or [recipe.model.max_tokens] * batch
     loading = estimate.loading(shape, recipe, shards) if shards > 1 else 0.0
-    found = []
-    for rows in divisors(batch // processes):
-        sizes, each = tokens(lengths, arrange(lengths, batch, rows, padded, by_length), padded), batch // rows
-        steps = [sizes[start : start + each] for start in range(0, len(sizes), each)]
-        most, work = (
-            max(sizes),
-            sum(max(sum(step[one::processes]) for one in range(processes)) for step in steps) / len(steps),
-        )
-        for saving in savings or SAVING[backend]:
-            memory = estimate.memory(shape, recipe, most, padded, saving, backend, shards)
+    made = []
+    for rows in divisors(batch // setting.processes):
+        largest, busiest = sizes_of(lengths, batch, rows, setting)
+        for saving in savings or SAVING[setting.backend]:
+            memory = estimate.memory(shape, recipe, largest, not setting.padding_free, saving, setting.backend, shards)
             factor = (corrections or {}).get(saving, 1.0)
             memory["earlier runs"] = (factor - 1) * sum(memory.values())
-            seconds = estimate.seconds(shape, work, each // processes, saving, estimate.rate(card.name) or 100)
+            passes = batch // rows // setting.processes
+            seconds = estimate.seconds(shape, busiest, passes, saving, estimate.rate(card.name) or 100)
             fits = max(loading, sum(memory.values())) <= estimate.room(card.memory)
-            found.append(Choice(rows, saving, most, memory, factor, seconds, fits, loading))
-    return sorted(found, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
+            made.append(Candidate(rows, saving, largest, memory, factor, seconds, fits, loading))
+    return sorted(made, key=lambda one: (not one.fits, one.seconds if one.fits else one.gib, one.gib))
+
+
+def sizes_of(lengths: list[int], batch: int, rows: int, setting: Setting) -> tuple[int, float]:
+    """(tokens of the largest micro-batch, mean tokens a step of the busiest process), padding counted."""
+    padded, passes = not setting.padding_free, batch // rows
+    sizes = tokens(lengths, arrange(lengths, batch, rows, padded, setting.by_length), padded)
+    steps = [sizes[start : start + passes] for start in range(0, len(sizes), passes)]
+    busiest = [max(sum(step[one :: setting.processes]) for one in range(setting.processes)) for step in steps]
+    return max(sizes), sum(busiest) / len(steps)
 
 
 def tokens_allowed(memory: float) -> int:
@@ -116,7 +134,10 @@ def tokens_allowed(memory: float) -> int:
 
 
 def by_rule(recipe: Recipe, batch: int, device: str, backend: str, budget: int) -> tuple[int, str, str]:
-    """(rows, checkpointing, reason) where there is no estimate: the most of a step's `batch` rows that stay within `budget` tokens."""
+    """(rows, checkpointing, reason) where there is no estimate.
+
+    The most of a step's `batch` rows that stay within `budget` tokens.
+    """
     longest = recipe.model.max_tokens
     rows = max(n for n in divisors(batch) if n == 1 or n * longest <= budget)
     saved = "none" if device == "cpu" else "offloaded" if backend == "unsloth" else "full"

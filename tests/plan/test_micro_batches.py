@@ -1,11 +1,12 @@
 """The choice of micro-batches: exact cuts, and the fastest that fits."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hft.machine import Gpu
 from hft.plan import micro_batches
+from hft.plan.micro_batches import Setting
 from hft.plan.shape import KNOWN
 from hft.recipe import file as recipe_file
 
@@ -30,6 +31,7 @@ def test_rows_of_a_step_are_arranged_to_waste_little(rows, padded, cut, tokens):
     assert micro_batches.tokens(LENGTHS, cut, padded) == tokens
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 4096), min_size=16, max_size=60),
     batch=st.sampled_from([4, 8, 16]),
@@ -63,17 +65,18 @@ def test_each_row_stays_in_its_step_and_padding_never_grows(lengths, batch, rows
 )
 def test_what_fits_and_is_fastest(card, gib, longest, rows, saving):
     recipe = recipe_file.load("korquad_qlora").recipe
-    best = micro_batches.choices(recipe, SHAPE, Gpu(card, gib, "", ""), "unsloth", False, [longest] * 16)[0]
+    best = micro_batches.candidates(recipe, SHAPE, Gpu(card, gib, "", ""), Setting(), [longest] * 16)[0]
     assert (best.rows, best.checkpointing, best.fits) == (rows, saving, True)
 
 
 def test_where_nothing_fits_the_smallest_comes_first():
-    best = micro_batches.choices(
-        recipe_file.load("korquad_qlora").recipe, SHAPE, Gpu("RTX 5080", 4.0, "", ""), "unsloth", False
+    best = micro_batches.candidates(
+        recipe_file.load("korquad_qlora").recipe, SHAPE, Gpu("RTX 5080", 4.0, "", ""), Setting()
     )[0]
     assert (best.rows, best.checkpointing, best.fits, best.tokens) == (1, "offloaded", False, 2048)
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 4096), min_size=16, max_size=48),
     gib=st.floats(6, 200),
@@ -82,7 +85,8 @@ def test_where_nothing_fits_the_smallest_comes_first():
 )
 def test_every_choice_divides_the_batch_and_the_first_is_no_slower_than_any_that_fits(lengths, gib, padded, backend):
     recipe = recipe_file.load("korquad_qlora").recipe
-    found = micro_batches.choices(recipe, SHAPE, Gpu("H100", gib, "", ""), backend, padded, lengths)
+    setting = Setting(backend=backend, padding_free=not padded)
+    found = micro_batches.candidates(recipe, SHAPE, Gpu("H100", gib, "", ""), setting, lengths)
     assert all(16 % one.rows == 0 for one in found)
     fitting = [one for one in found if one.fits]
     assert fitting == found[: len(fitting)]
@@ -94,17 +98,13 @@ def test_rows_in_order_are_planned_as_they_come(by_length, tokens):
     """Two processes of one forward pass each: the larger one counts, for memory and for time."""
 
     def planned(order):
-        found = micro_batches.choices(
+        found = micro_batches.candidates(
             recipe_file.load("korquad_qlora", ("train.batch_size=4",)).recipe,
             SHAPE,
             Gpu("H100", 79.6, "", ""),
-            "unsloth",
-            False,
+            Setting(by_length=order, processes=2),
             [1800, 1800, 100, 100],
-            2,
             ("none",),
-            None,
-            order,
         )
         return next(one for one in found if one.rows == 2)
 

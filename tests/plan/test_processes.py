@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from planning import make, wish
 from several import hft, result, until_step, with_gpus
 
 from hft.errors import HftError
 from hft.machine import Gpu
-from hft.plan import plan
+from hft.plan.wishes import kept
 from hft.recipe import file as recipe_file
 
 RTX5080, RTX4090 = (
@@ -24,7 +25,7 @@ RTX5080, RTX4090 = (
 )
 def test_a_plan_shares_the_step(monkeypatch, gpus, wanted, made):
     with_gpus(monkeypatch, gpus)
-    found = plan.make(recipe_file.load("korquad_qlora").recipe, processes=wanted)
+    found = make(recipe_file.load("korquad_qlora").recipe, processes=wanted)
     assert (found.processes, found.processes * found.accumulation * found.rows_per_device) == (made, 16)
 
 
@@ -49,7 +50,7 @@ def test_a_plan_shares_the_step(monkeypatch, gpus, wanted, made):
 def test_what_cannot_be_shared_is_refused(monkeypatch, recipe, choices, said):
     with_gpus(monkeypatch, 4)
     with pytest.raises(HftError, match="^" + re.escape(said)):
-        plan.make(recipe_file.load(recipe).recipe, **choices)
+        make(recipe_file.load(recipe).recipe, **choices)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_what_cannot_be_shared_is_refused(monkeypatch, recipe, choices, said):
 def test_weights_are_shared_when_asked_for(monkeypatch, choices, environment, shared):
     with_gpus(monkeypatch, 4)
     monkeypatch.setenv("HFT_SHARDED", environment)
-    made = plan.make(recipe_file.load("korquad_qlora").recipe, **choices)
+    made = make(recipe_file.load("korquad_qlora").recipe, **choices)
     assert (made.sharded, "that share the weights" in made.describe(), made.expected_gib) == (
         shared,
         shared,
@@ -79,7 +80,7 @@ def test_one_process_and_the_plain_backend_cannot_share_weights(monkeypatch, cho
         HftError,
         match="--sharded: only several processes of the unsloth backend can share the weights, for method: sft",
     ):
-        plan.make(recipe_file.load("korquad_qlora").recipe, sharded=True, **choices)
+        make(recipe_file.load("korquad_qlora").recipe, sharded=True, **choices)
 
 
 def test_weights_in_4_bits_are_shared_on_gpus_only(monkeypatch):
@@ -87,7 +88,7 @@ def test_weights_in_4_bits_are_shared_on_gpus_only(monkeypatch):
     with pytest.raises(
         HftError, match=r"--sharded: processes on a CPU cannot share weights in 4 bits\n  Fix: .*quantization=none"
     ):
-        plan.make(recipe_file.load("korquad_qlora").recipe, sharded=True, processes="2")
+        make(recipe_file.load("korquad_qlora").recipe, sharded=True, processes="2")
 
 
 NONE, IN_16_BITS = "data.evaluate=null", ("model.quantization=none", "model.name=unsloth/Meta-Llama-3.1-8B")
@@ -100,14 +101,14 @@ def test_evaluation_needs_the_whole_model_on_one_card(monkeypatch, settings, uns
     with_gpus(monkeypatch, 2, RTX5080)
     recipe = recipe_file.load("korquad_qlora", (*IN_16_BITS, *settings)).recipe
     if unset is None:
-        assert plan.make(recipe, processes="2", sharded=True).expected_gib == 13.56
+        assert make(recipe, processes="2", sharded=True).expected_gib == 13.56
     else:
         with pytest.raises(
             HftError, match=f"a card of 16 GiB cannot hold .* whole, as the evaluation .*\n  Fix: .*--set {unset} "
         ):
-            plan.make(recipe, processes="2", sharded=True)
+            make(recipe, processes="2", sharded=True)
         with pytest.raises(HftError, match="a card of 16 GiB cannot hold"):
-            plan.make(recipe, processes="2", sharded=True, checkpointing="none")
+            make(recipe, processes="2", sharded=True, checkpointing="none")
 
 
 def test_what_sharing_cannot_help_with(monkeypatch):
@@ -117,12 +118,12 @@ def test_what_sharing_cannot_help_with(monkeypatch):
     with pytest.raises(
         HftError, match=r"a card of 16 GiB cannot load .*32B in 4 bits \(21.3 GiB\), as each must before"
     ):
-        plan.make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
+        make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
     with_gpus(monkeypatch, 2, RTX4090)  # less than the tenth that a plan leaves, but enough
-    made = plan.make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
+    made = make(recipe_file.load("korquad_qlora", (large, NONE)).recipe, processes="2", sharded=True)
     assert "GiB of 24: see hft plan" in made.why["rows_per_device"]
     with_gpus(monkeypatch, 2, RTX5080)
-    made = plan.make(
+    made = make(
         recipe_file.load("korquad_qlora", (large, "model.quantization=none")).recipe, processes="2", sharded=True
     )
     assert "the smallest, and still about 39.1 GiB of 16" in made.why["rows_per_device"]
@@ -134,7 +135,7 @@ def test_what_sharing_cannot_help_with(monkeypatch):
 )
 def test_a_run_goes_on_sharing_where_it_can(wanted, shared):
     before = {"processes": 2, "sharded": True, "rows_per_device": 4, "backend": "unsloth"}
-    assert plan.kept(before, wanted).get("sharded") is shared
+    assert kept(before, wish(**wanted)).sharded is shared
 
 
 TRITON = "triton==3.6.0"  # the one of the CUDA images; Unsloth's FSDP2 imports it on a CPU too, where nothing calls it
