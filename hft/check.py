@@ -1,5 +1,6 @@
-"""A recipe against the world: the models, formats, files, parents and rewards that it names."""
+"""A recipe against the world: the models, formats, files, parents and rewards that it names; nothing is run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hft.recipe import file as recipe_file
@@ -7,6 +8,8 @@ from hft.recipe.catalogue import catalogue, suggest
 from hft.recipe.file import Loaded
 from hft.recipe.mistakes import place
 from hft.recipe.sources import parts
+
+Key = tuple[str, ...]
 
 
 def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
@@ -18,67 +21,90 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
 
 
 def references(loaded: Loaded) -> list[str]:
-    """Mistakes in what a loaded recipe points to: models, prompt formats, functions beside it, file names."""
-    mistakes, recipe = [], loaded.recipe
-    if recipe.model.quantization == "none" and recipe.model.name.endswith("-bnb-4bit"):
-        mistakes.append(
-            f"{place(('model', 'quantization'), loaded.origins)}: model.quantization: {recipe.model.name} is stored in 4 bits; "
-            "name the model in 16 bits, without -bnb-4bit"
-        )
-    named = [(("prompt", "format"), recipe.prompt.format)]
-    for side in ("train", "evaluate"):
-        source = getattr(recipe.data, side)
-        for number, part in enumerate(parts(source)):
-            key = ("data", side, *(("parts", str(number)) if source.source == "mixture" else ()))
-            if part.format:
-                named.append(((*key, "format"), part.format))
-            name = "folder" if part.source == "aihub" else "file"
-            file = getattr(part, name, None)
-            if file and (Path(file).is_absolute() or ".." in Path(file).parts):
-                mistakes.append(
-                    f"{place((*key, name), loaded.origins)}: {'.'.join((*key, name))}: a recipe holds no paths of one machine; "
-                    "give the name inside the data folder, and the folder as DATA=/path (hft: HFT_DATA=/path)"
-                )
-    for key, written in named:
-        if said := wrong_format(written, loaded.code):
-            mistakes.append(f"{place(key, loaded.origins)}: {'.'.join(key)}: {said}")
-    if recipe.parent:
-        mistakes += wrong_parent(loaded)
-    if loaded.recipe.rewards:
-        from hft.evaluate import grader
-
-        for position, said in grader.mistakes(loaded.recipe, loaded.code):
-            mistakes.append(f"{place(('rewards', str(position)), loaded.origins)}: rewards: {said}")
+    """Mistakes in what a loaded recipe points to, each with its place and key."""
+    mistakes = []
+    for look in (wrong_model, wrong_paths, wrong_formats, wrong_parent, wrong_rewards):
+        for key, mistake in look(loaded):
+            name = "rewards" if key[0] == "rewards" else ".".join(key)  # its line says which one
+            mistakes.append(f"{place(key, loaded.origins)}: {name}: {mistake}")
     return mistakes
 
 
-def wrong_format(written: str, folder: Path) -> str | None:
-    """What is wrong with the name of a prompt format."""
+def wrong_model(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of a model in 4 bits that is to be trained in 16."""
+    model = loaded.recipe.model
+    if model.quantization == "none" and model.name.endswith("-bnb-4bit"):
+        mistake = f"{model.name} is stored in 4 bits; name the model in 16 bits, without -bnb-4bit"
+        yield ("model", "quantization"), mistake
+
+
+def sources_of(loaded: Loaded) -> Iterator[tuple[Key, object]]:
+    """(key, source) of every source in the recipe, a mixture's parts one by one."""
+    for side in ("train", "evaluate"):
+        source = getattr(loaded.recipe.data, side)
+        for number, part in enumerate(parts(source)):
+            yield ("data", side, *(("parts", str(number)) if source.source == "mixture" else ())), part
+
+
+def wrong_paths(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of files and folders that are named by a path of one machine."""
+    for key, part in sources_of(loaded):
+        for name in ("file", "folder"):
+            written = getattr(part, name, None)
+            if written and (Path(written).is_absolute() or ".." in Path(written).parts):
+                yield (
+                    (*key, name),
+                    "a recipe holds no paths of one machine; give the name inside the data folder, "
+                    "and the folder as DATA=/path (hft: HFT_DATA=/path)",
+                )
+
+
+def wrong_formats(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of prompt formats that are neither built in nor beside the recipe."""
     from hft.data import formats
     from hft.recipe import beside
 
-    if ":" in written:
-        return beside.problem(written, folder)
-    if written not in formats.FORMATS:
-        return (
-            f"unknown format '{written}'{suggest(written, formats.FORMATS)}; known: {', '.join(formats.FORMATS)}, "
-            "or file.py:function beside the recipe"
-        )
-    return None
+    named: dict[Key, str] = {("prompt", "format"): loaded.recipe.prompt.format}
+    for key, part in sources_of(loaded):
+        if written := getattr(part, "format", None):
+            named[(*key, "format")] = written
+    for key, written in named.items():
+        if ":" in written:
+            mistake = beside.problem(written, loaded.code)
+        elif written not in formats.FORMATS:
+            mistake = (
+                f"unknown format '{written}'{suggest(written, formats.FORMATS)}; known: {', '.join(formats.FORMATS)}, "
+                "or file.py:function beside the recipe"
+            )
+        else:
+            mistake = None
+        if mistake:
+            yield key, mistake
 
 
-def wrong_parent(loaded) -> list[str]:
-    """The mistake of a parent that there is no recipe of, or of stages in a circle."""
-    from hft.recipe.file import read
-
-    known, seen, name = catalogue(), [loaded.name], loaded.recipe.parent.recipe
-    where = f"{place(('parent',), loaded.origins)}: parent"
+def wrong_parent(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of a parent that there is no recipe of, or of stages in a circle."""
+    if not loaded.recipe.parent:
+        return
+    known, seen = catalogue(), [loaded.name]
+    name: str | None = loaded.recipe.parent.recipe
     while name:
         if name in seen:
-            return [f"{where}: a circle: {' -> '.join([*seen, name])}"]
+            yield ("parent",), f"a circle: {' -> '.join([*seen, name])}"
+            return
         if name not in known:
-            return [f"{where}: no recipe '{name}'{suggest(name, known)}"]
+            yield ("parent",), f"no recipe '{name}'{suggest(name, known)}"
+            return
         seen.append(name)
-        parent = read(known[name].read_text(encoding="utf-8-sig", errors="replace"))[1].get("parent")
+        values = recipe_file.read(known[name].read_text(encoding="utf-8-sig", errors="replace"))[1]
+        parent = values.get("parent")
         name = parent.get("recipe") if isinstance(parent, dict) else parent
-    return []
+
+
+def wrong_rewards(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of rewards that do not exist or have no such option."""
+    if loaded.recipe.rewards:
+        from hft.evaluate import grader
+
+        for position, mistake in grader.mistakes(loaded.recipe, loaded.code):
+            yield ("rewards", str(position)), mistake

@@ -7,7 +7,10 @@ from hft.commands import data, evaluate, export, plan, recipe, runs, train
 
 
 class Ordered(click.Group):
-    """Lists the commands in the order in which they are used; says clearly when the disk or a GPU is full, or a folder not ours."""
+    """Lists the commands in the order in which they are used.
+
+    Says clearly when the disk or a GPU is full, or a folder not ours.
+    """
 
     def invoke(self, context):
         try:

@@ -189,3 +189,44 @@ def test_a_new_folder_is_readable_as_the_umask_says(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "adapter" / "weights").stat().st_mode & 0o777 == 0o664
+
+
+KILLED = """
+import os, pathlib, sys
+from hft import files
+
+target, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
+renamed = []
+
+def rename(self, other):
+    os.rename(self, other)
+    renamed.append(other)
+    if moment == f"after rename {len(renamed)}":
+        os.kill(os.getpid(), 9)
+
+pathlib.Path.rename = rename
+if moment != "after the exchange":
+    files.exchange = lambda one, other: False
+else:
+    files.shutil.rmtree = lambda path, **options: path.name.endswith(".tmp") and os.kill(os.getpid(), 9)
+with files.new_folder(target) as draft:
+    (draft / "file").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "there"), [("after the exchange", "new"), ("after rename 1", "old"), ("after rename 2", "new")]
+)
+def test_a_kill_while_a_folder_is_replaced_loses_neither(tmp_path, moment, there):
+    """On a file system that exchanges folders, and on one that does not: between the two renames the old one waits."""
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "file").write_text("old")
+    words = [sys.executable, "-c", KILLED, str(target), moment]
+    assert subprocess.run(words, cwd=Path(__file__).parents[1]).returncode == -signal.SIGKILL
+    files.whole_again(target)
+    assert (target / "file").read_text() == there
+    with files.new_folder(target) as draft:
+        (draft / "file").write_text("newer")
+    assert (target / "file").read_text() == "newer"
+    assert not (tmp_path / ".folder.before").exists()

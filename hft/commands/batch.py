@@ -1,4 +1,4 @@
-"""Several recipes in one go: in order, each in a process of its own, stopping at a failure, with one table at the end."""
+"""Several recipes in one go: in order, each in a process of its own, until one fails, with one table at the end."""
 
 import signal
 import subprocess

@@ -25,12 +25,20 @@ def prepare(name, overrides, rows, out):
     """
     from hft import check
     from hft.data import preview
+    from hft.data import rows as data_rows
 
     loaded = check.load(name, overrides)
     if out:
         preview.write(loaded, out)
-    else:
-        click.echo(preview.preview(loaded, rows))
+        return
+    given = data_rows.read(loaded)  # before torch loads, so that a mistake in the data shows at once
+    from hft import libraries
+    from hft.model import base as models
+    from hft.recipe import file as recipe_file
+
+    libraries.quiet()
+    tokenizer = models.tokenizer(models.resolve(recipe_file.origin(loaded)))
+    click.echo(preview.preview(loaded, given, tokenizer, rows))
 
 
 @click.group()
@@ -55,7 +63,8 @@ def codeio():
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first questions.")
 def codeio_answer(name, overrides, out, turns, limit, **told):
-    """Answer the CodeI/O questions of recipe NAME, verify the answers by running the code, and let wrong ones be revised once.
+    """Answer the CodeI/O questions of recipe NAME, verify the answers by running the code, and let wrong ones be
+    revised once.
 
     Example: hft codeio answer codeio --endpoint http://127.0.0.1:8000/v1 --model qwen --out answers.jsonl
     """

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import click
 
-from hft.commands.options import machine_choices, settings, several, some_recipe
+from hft.commands.options import plan_options, settings, several, some_recipe, wished
 
 
 @click.command()
 @click.argument("targets", metavar="NAME|RUN...", nargs=-1)
 @settings
-@machine_choices
+@plan_options
 @click.option(
     "--predictions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.",
 )
-def evaluate(targets, overrides, choices, predictions):
+def evaluate(targets, overrides, options, predictions):
     """Ask finished runs the held-out questions again, or score a prediction file.
 
     \b
@@ -38,12 +38,12 @@ def evaluate(targets, overrides, choices, predictions):
     if overrides:
         raise click.UsageError("--set belongs to --predictions; a finished run keeps its recipe")
     if len(targets) > 1:
-        several("evaluate", targets, **choices)
+        several("evaluate", targets, **options)
     folder = runs.find(target)
 
-    from hft import finished as after
+    from hft import finished
 
-    click.echo(after.reevaluate(folder, choices))
+    click.echo(finished.reevaluate(folder, wished(options)))
 
 
 @click.command()
@@ -53,8 +53,8 @@ def evaluate(targets, overrides, choices, predictions):
 @click.option(
     "--max-new-tokens", type=click.IntRange(min=1), help="Tokens the answer may have. [default: the recipe's]"
 )
-@machine_choices
-def generate(target, prompt, context, max_new_tokens, choices):
+@plan_options
+def generate(target, prompt, context, max_new_tokens, options):
     """Answer a prompt with the base model and with the trained one, side by side.
 
     Example: hft generate quickstart --context "Lena Horst opened the shop in 1987." --prompt "Who opened the shop?"
@@ -67,9 +67,9 @@ def generate(target, prompt, context, max_new_tokens, choices):
         )
     folder = runs.find(target)
 
-    from hft import finished as after
+    from hft import finished
 
-    click.echo(after.side_by_side(folder, prompt, context, max_new_tokens, choices))
+    click.echo(finished.side_by_side(folder, prompt, context, max_new_tokens, wished(options)))
 
 
 @click.command("rewards")

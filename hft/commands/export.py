@@ -3,7 +3,7 @@
 import click
 
 from hft import errors
-from hft.commands.options import machine_choices, several, some_recipe
+from hft.commands.options import plan_options, several, some_recipe, wished
 
 
 @click.command()
@@ -13,15 +13,16 @@ from hft.commands.options import machine_choices, several, some_recipe
     "formats",
     multiple=True,
     required=True,
-    help="adapter, adapter_gguf (for llama.cpp's --lora), merged, merged_4bit, or a GGUF type such as q4_k_m. Repeatable.",
+    help="adapter, adapter_gguf (for llama.cpp's --lora), merged, merged_4bit, or a GGUF type such as q4_k_m. "
+    "Repeatable.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 100),
     help="Points of exact match an export may lose. [default: the recipe's]",
 )
-@machine_choices
-def export(targets, formats, max_drop, choices):
+@plan_options
+def export(targets, formats, max_drop, options):
     """Export finished runs, ask the export the held-out questions, and compare.
 
     Example: hft export quickstart --format merged --format q4_k_m
@@ -37,12 +38,12 @@ def export(targets, formats, max_drop, choices):
             )
     some_recipe(targets, "export --format q4_k_m")
     if len(targets) > 1:
-        several("export", targets, format=formats, max_drop=max_drop, **choices)
+        several("export", targets, format=formats, max_drop=max_drop, **options)
     folder = runs.find(targets[0])
 
-    from hft import finished as after
+    from hft import finished
 
-    after.export_run(folder, list(formats), choices, max_drop)
+    finished.export_run(folder, list(formats), wished(options), max_drop)
 
 
 @click.command()

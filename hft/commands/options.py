@@ -1,13 +1,60 @@
 """Options and habits that several commands share."""
 
 import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
-from hft.plan.wishes import NOT, spelled
+from hft.plan import wishes
+from hft.plan.wishes import NOT, Wishes, spelled
+
+Command = Callable[..., Any]
+
+# The options that change the plan: what each says of itself, and how click reads it. They never change the result.
+PLAN: dict[str, dict[str, Any]] = {
+    "--backend": {"help": "unsloth or plain. [environment: HFT_BACKEND]"},
+    "--device": {"help": "cuda or cpu. [environment: HFT_DEVICE]"},
+    "--rows-per-device": {
+        "type": click.IntRange(min=1),
+        "help": "Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]",
+    },
+    "--processes": {
+        "metavar": "N|all",
+        "help": "Training processes, each with its own GPU. [environment: HFT_PROCESSES]",
+    },
+    "--sharded/--replicated": {
+        "help": "Several processes share the weights, or have a copy each. [environment: HFT_SHARDED=yes]",
+    },
+    "--padding-free/--padded": {
+        "help": "Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]",
+    },
+    "--by-length/--in-order": {
+        "help": "Rows of a step share a forward pass by their lengths, or as they come. "
+        "[environment: HFT_BY_LENGTH=yes]",
+    },
+    "--checkpointing": {"help": "none, full or offloaded. [environment: HFT_CHECKPOINTING]"},
+    "--precision": {"help": "bf16 or fp32. [environment: HFT_PRECISION]"},
+    "--generator": {"help": "transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"},
+    "--vllm-memory": {
+        "type": click.IntRange(5, 95),
+        "help": "Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]",
+    },
+    "--standby/--no-standby": {
+        "help": "vLLM gives its cache back while the model trains. [environment: HFT_STANDBY=yes]",
+    },
+    "--deterministic/--fast": {
+        "help": "The same bits on the same kind of GPU and image. [environment: HFT_DETERMINISTIC=yes]",
+    },
+    "--save-every": {
+        "type": click.IntRange(min=1),
+        "help": "Steps between checkpoints. [environment: HFT_SAVE_EVERY]",
+    },
+}
 
 
-def settings(command):
+def settings(command: Command) -> Command:
     """The options that change a recipe's values for one run."""
     return click.option(
         "--set",
@@ -18,7 +65,7 @@ def settings(command):
     )(command)
 
 
-def endpoint_options(command):
+def endpoint_options(command: Command) -> Command:
     """Where a model answers, and how."""
     for option in (
         click.option("--seed", default=0, show_default=True),
@@ -36,86 +83,26 @@ def endpoint_options(command):
     return command
 
 
-def machine_choices(command):
-    """The options that change the plan; they never change the result."""
-    options = (
-        click.option("--backend", help="unsloth or plain. [environment: HFT_BACKEND]"),
-        click.option("--device", help="cuda or cpu. [environment: HFT_DEVICE]"),
-        click.option(
-            "--rows-per-device",
-            type=click.IntRange(min=1),
-            help="Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]",
-        ),
-        click.option(
-            "--processes",
-            metavar="N|all",
-            help="Training processes, each with its own GPU. [environment: HFT_PROCESSES]",
-        ),
-        click.option(
-            "--sharded/--replicated",
-            default=None,
-            help="Several processes share the weights, or have a copy each. [environment: HFT_SHARDED=yes]",
-        ),
-        click.option(
-            "--padding-free/--padded",
-            default=None,
-            help="Rows end to end, or padded to the longest, in a forward pass. [environment: HFT_PADDING_FREE=yes]",
-        ),
-        click.option(
-            "--by-length/--in-order",
-            default=None,
-            help="Rows of a step share a forward pass by their lengths, or as they come. [environment: HFT_BY_LENGTH=yes]",
-        ),
-        click.option("--checkpointing", help="none, full or offloaded. [environment: HFT_CHECKPOINTING]"),
-        click.option("--precision", help="bf16 or fp32. [environment: HFT_PRECISION]"),
-        click.option("--generator", help="transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"),
-        click.option(
-            "--vllm-memory",
-            type=click.IntRange(5, 95),
-            help="Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]",
-        ),
-        click.option(
-            "--standby/--no-standby",
-            default=None,
-            help="vLLM gives its cache back while the model trains. [environment: HFT_STANDBY=yes]",
-        ),
-        click.option(
-            "--deterministic/--fast",
-            default=None,
-            help="The same bits on the same kind of GPU and image. [environment: HFT_DETERMINISTIC=yes]",
-        ),
-        click.option(
-            "--save-every", type=click.IntRange(min=1), help="Steps between checkpoints. [environment: HFT_SAVE_EVERY]"
-        ),
-    )
+def plan_options(command: Command) -> Command:
+    """The options that change the plan; the command gets them as `options`, `{choice: value}`, None where not given."""
+    names = [flags.partition("/")[0].removeprefix("--").replace("-", "_") for flags in PLAN]
 
     @functools.wraps(command)
-    def wrapped(**values):
-        names = (
-            "backend",
-            "device",
-            "processes",
-            "sharded",
-            "rows_per_device",
-            "padding_free",
-            "by_length",
-            "checkpointing",
-            "precision",
-            "generator",
-            "vllm_memory",
-            "standby",
-            "deterministic",
-            "save_every",
-        )
-        choices = {name: values.pop(name) for name in names}
-        return command(choices=choices, **values)
+    def wrapped(**values: Any) -> Any:
+        options = {name: values.pop(name) for name in names}
+        return command(options=options, **values)
 
-    for option in reversed(options):
-        wrapped = option(wrapped)
+    for flags, told in reversed(PLAN.items()):
+        wrapped = click.option(flags, default=None, **told)(wrapped)
     return wrapped
 
 
-def some_recipe(names, command):
+def wished(options: dict[str, Any]) -> Wishes:
+    """What the user wishes of the plan by these options, else by the environment."""
+    return wishes.read(options, os.environ)
+
+
+def some_recipe(names: Sequence[str], command: str) -> None:
     """A usage error that names the recipes where none was given."""
     if not names:
         from hft.recipe.catalogue import catalogue
@@ -123,11 +110,11 @@ def some_recipe(names, command):
         raise click.UsageError(f"Which recipe? For example: hft {command} quickstart\nRecipes: {' '.join(catalogue())}")
 
 
-def several(command, names, **options):
+def several(command: str, names: Sequence[str], **options: Any) -> None:
     """Run a command for each name, with these options, and exit."""
     from hft.commands import batch
 
-    words = []
+    words: list[str] = []
     for name, value in options.items():
         flag = spelled(name, value)
         if isinstance(value, (list, tuple)):

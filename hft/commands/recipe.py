@@ -56,6 +56,6 @@ def show(name, overrides):
     Example: hft show korquad_qlora --set train.steps=10
     """
     from hft import check
-    from hft.recipe import show as report
+    from hft.recipe import show
 
-    click.echo(report.values(check.load(name, overrides)))
+    click.echo(show.values(check.load(name, overrides)))

@@ -3,7 +3,7 @@
 import click
 
 from hft import errors
-from hft.commands.options import machine_choices
+from hft.commands.options import plan_options, wished
 
 
 @click.command("runs")
@@ -51,9 +51,9 @@ def compare(one, other, tolerance):
     from hft.runs import compare
 
     (first, facts), (second, others) = compare.passport(one), compare.passport(other)
-    found = compare.compare(facts, others, **({"most": tolerance} if tolerance is not None else {}))
-    click.echo(compare.text((first, second), found))
-    raise SystemExit(found.verdict == "differ")
+    comparison = compare.compare(facts, others, **({"most": tolerance} if tolerance is not None else {}))
+    click.echo(compare.text((first, second), comparison))
+    raise SystemExit(comparison.verdict == "differ")
 
 
 @click.command()
@@ -64,16 +64,16 @@ def compare(one, other, tolerance):
     metavar="STEPS",
     help="Train the first steps again and compare their losses.",
 )
-@machine_choices
-def verify(target, replay, choices):
+@plan_options
+def verify(target, replay, options):
     """Check every file of a finished run against its passport, and whether its first steps come out again.
 
     Example: hft verify quickstart --replay 3
     """
-    from hft import pipeline
+    from hft import finished
     from hft.runs import folder as runs
 
-    pipeline.verify(runs.find(target), replay, choices)
+    finished.prove(runs.find(target), replay, wished(options))
 
 
 @click.command()

@@ -1,16 +1,17 @@
 """Commands that train: train, bench."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from hft.commands.options import machine_choices, settings, several, some_recipe
+from hft.commands.options import plan_options, settings, several, some_recipe, wished
 
 
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1)
 @settings
-@machine_choices
+@plan_options
 @click.option(
     "--resume/--anew",
     default=None,
@@ -23,7 +24,7 @@ from hft.commands.options import machine_choices, settings, several, some_recipe
 @click.option(
     "--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing."
 )
-def train(names, overrides, choices, resume, max_steps, dry_run):
+def train(names, overrides, options, resume, max_steps, dry_run):
     """Train recipe NAME: evaluate, train, evaluate again, export; everything goes to runs/NAME/.
 
     Several NAMEs are trained in order; the same command again goes on where it stopped.
@@ -33,56 +34,44 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
              hft train korquad_tutorial korquad_qlora
     """
     from hft import check
-    from hft.runs import folder as runs
-    from hft.runs import stages
-    from hft.train.workers import servers
 
     some_recipe(names, "train")
     checked = [check.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
     if len(names) > 1:
         resume = resume is not False
-        several(
-            "train",
-            names,
-            resume=resume,
-            anew=not resume,
-            set=overrides,
-            max_steps=max_steps,
-            dry_run=dry_run,
-            **choices,
-        )
-    loaded = checked[0]
-    where, finished = servers.here(), None
-    leads = dry_run or not (where and where.rank)
-    unfinished = runs.to_resume(loaded) if resume else None
-    if resume and not (unfinished and stages.same(unfinished, stages.find(loaded))):
-        finished = stages.finished(loaded, max_steps)
-        if finished and leads:
-            click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
-            if loaded.recipe.export.formats:
-                from hft import finished as after
-
-                after.finish_exports(finished, loaded, choices)
-            return
-        if leads:
-            click.echo("No unfinished run of this recipe: starting a new one.")
-    from hft import pipeline
-    from hft.train.workers import launch
-
+        how = {"resume": resume, "anew": not resume, "set": overrides, "max_steps": max_steps, "dry_run": dry_run}
+        several("train", names, **how, **options)
     try:
-        if leads:
-            pipeline.train(
-                loaded,
-                {**choices, "servers": where and where.count},
-                resume=bool(resume),
-                max_steps=max_steps,
-                dry_run=dry_run,
-            )
-        else:
-            launch.follow(loaded, where, finished)
+        train_one(checked[0], wished(options), bool(resume), max_steps, dry_run)
     except KeyboardInterrupt:
-        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
+        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={names[0]} ARGS=--resume", err=True)
         raise SystemExit(130) from None
+
+
+def train_one(loaded, wishes, resume, max_steps, dry_run):
+    """Train one recipe in whichever way its earlier runs and this server's place among others ask for."""
+    from hft import pipeline
+    from hft.pipeline import Way
+    from hft.train.workers import servers
+
+    where = servers.here()
+    leads = dry_run or not (where and where.rank)
+    way, finished = pipeline.look_back(loaded, resume, max_steps, leads)
+    if way is Way.FOLLOW:
+        from hft.train.workers import launch
+
+        launch.follow(loaded, where, finished)
+    elif way is Way.NOTHING:
+        click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
+        if loaded.recipe.export.formats:
+            from hft import finished as afterwards
+
+            afterwards.finish_exports(finished, loaded, wishes)
+    else:
+        if resume and way is Way.ANEW:
+            click.echo("No unfinished run of this recipe: starting a new one.")
+        wishes = replace(wishes, servers=where.count if where else 1)
+        pipeline.train(loaded, wishes, resume=resume, max_steps=max_steps, dry_run=dry_run)
 
 
 @click.command()
@@ -97,7 +86,9 @@ def train(names, overrides, choices, resume, max_steps, dry_run):
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this .json too.")
 def bench(name, overrides, steps, warmup, repeat, out):
-    """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan, on the same rows.
+    """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan.
+
+    All on the same rows.
 
     Example: hft bench quickstart --steps 6
     """

@@ -18,7 +18,7 @@ def bless(run: Path) -> Path:
 
     Raises HftError where the recipe is gone or another by now, or the run was cut short.
     """
-    facts, name = runs.passport(run), run.resolve().parent.name
+    facts, name = runs.finished_passport(run), run.resolve().parent.name
     path = catalogue().get(name)
     if path is None or recipe_file.load(name, tuple(facts["recipe"]["overrides"])).digest != facts["recipe"]["digest"]:
         raise HftError(
@@ -68,6 +68,7 @@ def left(reference: list[float], step: int, loss: float) -> str | None:
     if step > len(reference) or abs(loss - reference[step - 1]) <= compare.MOST:
         return None
     return (
-        f"the loss {loss:.4f} leaves the recipe's reference curve ({reference[step - 1]:.4f}, within {compare.MOST:g}): "
-        "other data, libraries or hardware? When it has ended: hft compare this run with the one in NAME.curve.json"
+        f"the loss {loss:.4f} leaves the recipe's reference curve ({reference[step - 1]:.4f}, "
+        f"within {compare.MOST:g}): other data, libraries or hardware? When it has ended: hft compare this run with "
+        "the one in NAME.curve.json"
     )

@@ -4,8 +4,10 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hft.errors import HftError
 from hft.recipe import file as recipe_file
@@ -21,7 +23,7 @@ def root() -> Path:
 
 
 @contextmanager
-def in_folder(folder: str):
+def in_folder(folder: str) -> Iterator[None]:
     """Let runs go to another folder in this block."""
     before = os.environ.get("HFT_RUNS")
     os.environ["HFT_RUNS"] = folder
@@ -36,11 +38,11 @@ def in_folder(folder: str):
 
 def every(name: str | None = None) -> list[Path]:
     """All run folders (of one recipe), oldest first."""
-    found = (p for p in root().glob("*/*-*") if p.is_dir() and not p.is_symlink() and name in (None, p.parent.name))
-    return sorted(found, key=lambda p: p.name)
+    folders = (path for path in root().glob("*/*-*") if path.is_dir() and not path.is_symlink())
+    return sorted((path for path in folders if name in (None, path.parent.name)), key=lambda path: path.name)
 
 
-def passport(run: Path) -> dict | None:
+def passport(run: Path) -> dict[str, Any] | None:
     """The passport of a finished run, else None."""
     try:
         return json.loads((run / PASSPORT).read_text(encoding="utf-8"))
@@ -48,12 +50,25 @@ def passport(run: Path) -> dict | None:
         return None
 
 
-def whole(facts: dict) -> bool:
+def passports() -> Iterator[dict[str, Any]]:
+    """The passports of all finished runs, oldest first, read as they are asked for."""
+    return (facts for run in every() if (facts := passport(run)) is not None)
+
+
+def finished_passport(run: Path) -> dict[str, Any]:
+    """The passport of a run that is known to be finished. Raises HftError where it is gone or damaged."""
+    facts = passport(run)
+    if facts is None:
+        raise HftError(f"{run / PASSPORT} is gone or damaged", "take the run from a backup, or train again")
+    return facts
+
+
+def whole(facts: dict[str, Any]) -> bool:
     """True when a finished run was trained to its end, and not stopped by --max-steps."""
     return facts["training"]["steps"] == facts["training"]["of_steps"]
 
 
-def weights(facts: dict) -> dict[str, str]:
+def weights(facts: dict[str, Any]) -> dict[str, str]:
     """`{file: SHA-256}` of the weights that a finished run has trained."""
     return {
         name: hashed
@@ -69,7 +84,7 @@ def start(loaded: Loaded) -> Path:
     try:
         run.mkdir(parents=True)
     except FileExistsError:  # two starts within a second
-        time.sleep(1.1)
+        time.sleep(0.1)
         return start(loaded)
     except OSError as problem:
         raise HftError(
@@ -81,7 +96,10 @@ def start(loaded: Loaded) -> Path:
 
 
 def to_resume(loaded: Loaded) -> Path | None:
-    """The newest unfinished run of this very recipe; None when there is none. Raises HftError when the recipe has changed since."""
+    """The newest unfinished run of this very recipe; None when there is none.
+
+    Raises HftError when the recipe has changed since.
+    """
     open_runs = [run for run in every(loaded.name) if not (run / PASSPORT).exists() and (run / "recipe.json").exists()]
     same = [run for run in open_runs if run.name.endswith(loaded.digest[:12])]
     if same:
@@ -98,9 +116,10 @@ def finished(loaded: Loaded, max_steps: int | None) -> Path | None:
     """The newest finished run of this very recipe that was trained at least as far as is wanted now."""
     for run in reversed(every(loaded.name)):
         facts = passport(run) if run.name.endswith(loaded.digest[:12]) else None
-        if facts and facts["training"]["steps"] >= min(
-            max_steps or facts["training"]["of_steps"], facts["training"]["of_steps"]
-        ):
+        if facts is None:
+            continue
+        steps, of_steps = facts["training"]["steps"], facts["training"]["of_steps"]
+        if steps >= min(max_steps or of_steps, of_steps):
             return run
     return None
 
@@ -138,7 +157,7 @@ def point_latest(run: Path) -> None:
 
 
 @contextmanager
-def lock(run: Path):
+def lock(run: Path) -> Iterator[None]:
     """Hold the run for this process; a killed process lets go by itself. Raises HftError when another one holds it."""
     with (run / ".lock").open("w") as file:
         try:

@@ -1,6 +1,7 @@
 """The image manifest: what is inside, so that two servers can prove that they run the same image.
 
-While the image is built this file runs alone (python image.py LOCK > /opt/image.json): it needs the standard library only.
+While the image is built this file runs alone (python image.py LOCK > /opt/image.json): it needs the standard library
+only.
 """
 
 from __future__ import annotations  # tools/docker.py uses this file with Pythons from 3.8 on
@@ -59,16 +60,16 @@ def site_packages() -> Path:
 def content(folder: Path) -> str:
     """SHA-256 over names and bytes of all files, in order of their names.
 
-    Left out is what says nothing about the contents: bytecode, which holds the times of its sources, uv's note of when it saw a
-    local wheel, and the lists of hashes in which that note stands.
+    Left out is what says nothing about the contents: bytecode, which holds the times of its sources, uv's note of when
+    it saw a local wheel, and the lists of hashes in which that note stands.
     """
     seen = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc" and p.name not in DERIVED):
-        one = hashlib.sha256()
+        hashed = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
-                one.update(chunk)
-        seen.update(f"{one.hexdigest()}  {path.relative_to(folder)}\n".encode())
+                hashed.update(chunk)
+        seen.update(f"{hashed.hexdigest()}  {path.relative_to(folder)}\n".encode())
     return seen.hexdigest()
 
 

@@ -1,15 +1,16 @@
 """The passport: everything that made a run what it is, written last and in one step."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from hft import __version__, files, machine, redact
-from hft.data import order
-from hft.data import sources as data
+from hft.data import order, sources
 from hft.data.prepare import Prepared
 from hft.errors import HftError
 from hft.model import base as models
@@ -57,12 +58,18 @@ ARTEFACTS = (
 
 
 def write(
-    run: Path, loaded: Loaded, plan: Plan, data_facts: dict, training: dict, timing: dict[str, float]
+    run: Path,
+    loaded: Loaded,
+    plan: Plan,
+    data_facts: dict[str, Any],
+    training: dict[str, Any],
+    timing: dict[str, float],
 ) -> dict[str, str]:
     """Write passport.json; returns `{path in the run: SHA-256}` of what was made."""
     model, parent = models.facts(models.resolve(loaded.recipe.model)), stages.of_run(run)
-    if parent and parent["start"] == "merged":
-        model["name"] = f"{parent['recipe']}/{parent['run']}"
+    if parent and parent.start == "merged":
+        model["name"] = f"{parent.recipe}/{parent.run}"
+    made = artefacts(run)
     facts = {
         "hft": __version__,
         "run": run.name,
@@ -76,7 +83,7 @@ def write(
             "values": recipe_file.canonical(loaded.recipe.model_dump(mode="json")),
             "python": loaded.python,
         },
-        "parent": parent,
+        "parent": parent and parent._asdict(),
         "data": data_facts,
         "model": model,
         "plan": plan.as_dict(),
@@ -84,33 +91,34 @@ def write(
         "evaluation": evaluation(run),
         "machine": machine_facts(),
         "libraries": libraries(),
-        "artefacts": artefacts(run),
+        "artefacts": made,
     }
     keep(run, facts)
-    return facts["artefacts"]
+    return made
 
 
 def update_artefacts(run: Path) -> None:
     """Bring a finished run's passport up to date after a later export or evaluation."""
-    facts = runs.passport(run)
+    facts = runs.finished_passport(run)
     facts["artefacts"] = artefacts(run)
     facts["evaluation"] = evaluation(run)
     keep(run, facts)
 
 
-def evaluation(run: Path) -> dict | None:
+def evaluation(run: Path) -> dict[str, Any] | None:
+    """What evaluation.json says; None where nothing was asked."""
     path = run / "evaluation.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def keep(run: Path, facts: dict) -> None:
+def keep(run: Path, facts: dict[str, Any]) -> None:
     """Write the passport in one step, without secrets."""
     files.write(
         run / runs.PASSPORT, redact.text(json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
     )
 
 
-def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
+def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict[str, Any]:
     """The facts of the run's data, kept in data.json at its start. Raises HftError when the data is another now."""
     facts, path = data_facts(loaded, prepared), run / "data.json"
     if not path.exists():
@@ -124,22 +132,18 @@ def same_data(run: Path, loaded: Loaded, prepared: Prepared) -> dict:
     return facts
 
 
-def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
+def data_facts(loaded: Loaded, prepared: Prepared) -> dict[str, Any]:
     """Digests and row counts of the data, and of the token ids in training order: the run's fingerprint."""
-    import hashlib
-
     wanted, beside = loaded.recipe.data, loaded.path.parent
-    sources = {
-        side: data.facts(source, beside)
-        for side, source in (("train", wanted.train), ("evaluate", wanted.evaluate))
-        if source
-    }
+    sides = {"train": wanted.train, "evaluate": wanted.evaluate}
+    facts = {side: sources.facts(source, beside) for side, source in sides.items() if source}
     seen = hashlib.sha256()
-    for i in order.order(loaded.recipe, len(prepared.train)):
-        tokens = prepared.train[i].tokens
+    for place in order.order(loaded.recipe, len(prepared.train)):
+        tokens = prepared.train[place].tokens
+        assert tokens, "rows are tokenised before they are trained on"
         seen.update(json.dumps([tokens.prompt_ids, tokens.completion_ids]).encode())
     return {
-        "sources": sources,
+        "sources": facts,
         "rows": prepared.counts,
         "overlap": prepared.overlap._asdict(),
         "tokens_in_order": seen.hexdigest(),
@@ -148,11 +152,12 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict:
 
 def artefacts(run: Path) -> dict[str, str]:
     """`{path in the run: SHA-256}`."""
-    found = sorted({path for pattern in ARTEFACTS for path in run.glob(pattern) if path.is_file()})
-    return {str(path.relative_to(run)): files.sha256(path) for path in found}
+    made = sorted({path for pattern in ARTEFACTS for path in run.glob(pattern) if path.is_file()})
+    return {str(path.relative_to(run)): files.sha256(path) for path in made}
 
 
-def machine_facts() -> dict:
+def machine_facts() -> dict[str, Any]:
+    """The whole machine, with the GPUs that were not used too, and the image."""
     here = machine.look()
     return {
         "gpus": [gpu._asdict() for gpu in here.gpus],
@@ -164,14 +169,14 @@ def machine_facts() -> dict:
     }
 
 
-def libraries() -> dict[str, str]:
+def libraries() -> dict[str, str | None]:
     """Versions of what takes part; torch's says which CUDA it was built for."""
     import torch
 
-    found = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
+    versions: dict[str, str | None] = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return {**found, "torch": torch.__version__}
+            versions[name] = None
+    return {**versions, "torch": torch.__version__}

@@ -11,6 +11,7 @@ from hft.errors import HftError
 from hft.recipe import file as recipe_file
 from hft.runs import folder as runs
 from hft.runs import stages
+from hft.runs.stages import Start
 
 WEIGHTS = b"weights of "
 
@@ -97,14 +98,14 @@ def test_a_stage_has_the_merged_weights_of_its_parents_newest_run(lab):
     old, new = lab.finish("one"), lab.finish("one", "second", stamp="20261122T000001")
     loaded = recipe_file.load("two")
     parent = stages.find(loaded)
-    assert parent == {
-        "recipe": "one",
-        "run": new.name,
-        "digest": recipe_file.load("one").digest,
-        "start": "merged",
-        "changed": [],
-        "weights": files.sha256(new / "adapter" / "adapter_model.safetensors"),
-    }
+    assert parent == Start(
+        recipe="one",
+        run=new.name,
+        digest=recipe_file.load("one").digest,
+        start="merged",
+        changed=[],
+        weights=files.sha256(new / "adapter" / "adapter_model.safetensors"),
+    )
     ready = stages.ready(loaded, parent)
     assert (ready.recipe.model.name, ready.recipe.model.max_tokens) == (str(new / "merged"), 64)
     assert ready.digest == loaded.digest  # wherever the parent's run lies
@@ -134,14 +135,14 @@ def test_a_smoke_test_is_no_stage_when_there_is_a_whole_run(lab, capsys):
     short = lab.finish("one", "short", steps=2, stamp="20261122T000009")
     loaded = recipe_file.load("two")
     parent = stages.find(loaded)
-    assert parent["run"] == short.name
+    assert parent.run == short.name
     stages.report(parent)
     assert (
         "Note: that run was stopped before its last step. For the whole stage: make train RECIPE=one"
         in capsys.readouterr().out
     )
     whole = lab.finish("one")
-    assert stages.find(loaded)["run"] == whole.name
+    assert stages.find(loaded).run == whole.name
 
 
 def test_without_an_adapter_there_is_none_to_go_on_with(lab):
@@ -158,11 +159,11 @@ def test_what_changed_since_the_parents_run_is_found(lab):
     lab.finish("one")
     loaded = recipe_file.load("two")
     (lab.folder / "one.jsonl").write_text('{"context": "", "question": "?", "answer": "other"}\n')
-    assert stages.find(loaded)["changed"] == ["data"]
+    assert stages.find(loaded).changed == ["data"]
     lab.write("one", train={"batch_size": 1, "steps": 5, "learning_rate": 1.0e-3})
-    assert stages.find(loaded)["changed"] == ["recipe", "data"]
+    assert stages.find(loaded).changed == ["recipe", "data"]
     (lab.folder / "one.yaml").unlink()
-    assert stages.find(loaded)["changed"] == []  # nothing to compare with
+    assert stages.find(loaded).changed == []  # nothing to compare with
 
 
 def test_weights_that_are_not_the_passports_are_refused(lab):
