@@ -30,7 +30,7 @@ H100 = Gpu("NVIDIA H100", 79.6, "580.1", "9.0")
 
 def with_gpus(monkeypatch, count, card=H100):
     monkeypatch.setattr(machine, "CALLERS_GPUS", None)
-    monkeypatch.setattr(machine, "look", lambda: Machine([card] * count, 8, 64.0, "a CPU", True))
+    monkeypatch.setattr(machine, "look", lambda: Machine([card] * count, 8, 64.0, "a CPU"))
 
 
 def hft(folder, *options, path=(), **variables):

@@ -237,7 +237,7 @@ def test_attention_ends_where_a_row_ends():
 
     import torch
 
-    from hft.model.backends import unsloth
+    from hft.model import patches
 
     torch.manual_seed(0)
     sizes = [300, 517, 129, 800]
@@ -247,7 +247,7 @@ def test_attention_ends_where_a_row_ends():
     ]
     starts = torch.tensor([0, *sizes]).cumsum(0).to("cuda", torch.int32)
     context = SimpleNamespace(seq_info=(None, starts, max(sizes)), sliding_window=None, attention_mask=None)
-    joined = unsloth.within_rows(None)(config=None, context=context, Q=tensors[0], K=tensors[1], V=tensors[2])
+    joined = patches.within_rows(None)(config=None, context=context, Q=tensors[0], K=tensors[1], V=tensors[2])
     single = torch.cat(
         [
             torch.nn.functional.scaled_dot_product_attention(*parts, is_causal=True, enable_gqa=True).transpose(1, 2)

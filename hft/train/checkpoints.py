@@ -28,8 +28,8 @@ def whole(checkpoint: Path) -> bool:
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint; damaged or half-written ones are named and removed."""
     steps = {p: p.name.removeprefix("checkpoint-") for p in folder.glob("checkpoint-*") if p.is_dir()}
-    found = sorted((p for p, step in steps.items() if step.isdecimal()), key=lambda p: int(steps[p]), reverse=True)
-    for checkpoint in found:
+    by_step = sorted((p for p, step in steps.items() if step.isdecimal()), key=lambda p: int(steps[p]), reverse=True)
+    for checkpoint in by_step:
         if whole(checkpoint):
             return checkpoint
         print(f"{checkpoint.name} is damaged or half-written: taking the one before it", flush=True)

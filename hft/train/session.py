@@ -4,12 +4,14 @@ import importlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from hft import files, libraries, machine, terminal
-from hft.data import prepare as rows
-from hft.data import rows as rows_
+from hft.data import prepare as preparing
+from hft.data.rows import Read
 from hft.model import base as models
-from hft.model import lora
+from hft.model import lora, patches
 from hft.plan import plan as plans
 from hft.plan.plan import Plan
 from hft.recipe.file import Loaded
@@ -21,33 +23,48 @@ from hft.train.workers import launch
 
 
 @dataclass
-class Opened:
-    """A model at work: what the commands after training need. `model` is None while its memory is wanted for something else."""
+class Waiting:
+    """Rows and plan, while the model is not in this process: the workers load it, or its memory is wanted."""
 
     loaded: Loaded
     plan: Plan
-    backend: object
-    model: object
-    tokenizer: object
-    prepared: rows.Prepared | None
+    prepared: preparing.Prepared | None
 
 
-def prepare(loaded: Loaded, plan: Plan, given: rows_.Read) -> rows.Prepared:
+@dataclass
+class Opened:
+    """A model at work: what the commands after training need."""
+
+    loaded: Loaded
+    plan: Plan
+    prepared: preparing.Prepared | None
+    backend: ModuleType
+    model: Any
+    tokenizer: Any
+
+
+def release(opened: Opened | Waiting) -> Waiting:
+    """Let go of the model's memory.
+
+    The reference itself goes, because callers up the stack still hold this Opened: its `model` cannot be used any more.
+    """
+    if isinstance(opened, Opened):
+        del opened.model
+    free_memory()
+    return Waiting(opened.loaded, opened.plan, opened.prepared)
+
+
+def prepare(loaded: Loaded, plan: Plan, given: Read) -> preparing.Prepared:
     """Load the backend's libraries and tokenise the rows."""
     get_ready(plan)
-    return rows.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
+    return preparing.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
 
 
 def get_ready(plan: Plan) -> None:
     """Load the backend's libraries, in the order that they need."""
     if "LOCAL_RANK" not in os.environ:  # one GPU, or none, before torch looks; a worker has its own
         os.environ["CUDA_VISIBLE_DEVICES"] = machine.visible()[0] if plan.device == "cuda" else ""
-    if plan.standby:
-        os.environ.update(
-            UNSLOTH_VLLM_STANDBY="1", UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE="1"
-        )  # or Unsloth takes a share of its own
-    if plan.sharded and "LOCAL_RANK" in os.environ:  # Unsloth looks when it is imported
-        os.environ.update(UNSLOTH_FSDP2="1", UNSLOTH_FSDP2_LAYOUT="sharded")
+    patches.prepare_unsloth(plan)
     if plan.backend == "unsloth":
         with terminal.aside():
             import unsloth  # noqa: F401  before transformers and TRL, which it patches
@@ -56,7 +73,7 @@ def get_ready(plan: Plan) -> None:
         libraries.make_deterministic()
 
 
-def open_model(loaded: Loaded, plan: Plan, prepared: rows.Prepared | None, run: Path | None = None) -> Opened:
+def open_model(loaded: Loaded, plan: Plan, prepared: preparing.Prepared | None, run: Path | None = None) -> Opened:
     """Load the model with a new adapter, or the one that the run goes on with."""
     get_ready(plan)
     backend = importlib.import_module(f"hft.model.backends.{plan.backend}")
@@ -67,10 +84,10 @@ def open_model(loaded: Loaded, plan: Plan, prepared: rows.Prepared | None, run: 
             model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
             if begun := run and stages.adapter(run):
                 lora.load(model, begun)
-    return Opened(loaded, plan, backend, model, tokenizer, prepared)
+    return Opened(loaded, plan, prepared, backend, model, tokenizer)
 
 
-def with_weights(run: Path, loaded: Loaded, plan: Plan, prepared: rows.Prepared | None) -> Opened:
+def with_weights(run: Path, loaded: Loaded, plan: Plan, prepared: preparing.Prepared | None) -> Opened:
     """The model with a run's trained weights, whichever process trained them; `loaded` is what own_model gives."""
     opened = open_model(loaded, plan, prepared)
     if loaded.recipe.lora:
@@ -88,6 +105,7 @@ def own_model(run: Path, loaded: Loaded) -> Loaded:
 
 def fit(run: Path, opened: Opened, max_steps: int | None) -> dict:
     """Train and save the adapter (or the model) in one step; returns what the passport keeps of training."""
+    assert opened.prepared, "only a model opened with its rows can be trained"
     recipe = opened.loaded.recipe
     training = methods.of(recipe).train(
         opened.model, opened.tokenizer, opened.prepared.train, recipe, opened.plan, run, max_steps
@@ -109,33 +127,41 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def fit_the_card(run: Path, opened: Opened, max_steps: int | None) -> tuple[Opened, dict]:
+def fit_the_card(run: Path, opened: Opened | Waiting, max_steps: int | None) -> tuple[Opened | Waiting, dict]:
     """Train; where the card is too small for the plan, go on from the last step by the next safer one.
 
     Returns the model as it is then, and what the passport keeps of training.
     """
-    tried = []
+    tried: list[dict] = []
     while True:
+        if opened.plan.processes > 1:
+            opened = release(opened)  # its GPU is the first worker's
         try:
-            if opened.plan.processes == 1:
+            if isinstance(opened, Opened):
                 return opened, {**fit(run, opened, max_steps), "out_of_memory": tried}
-            opened.model = None  # its GPU is the first worker's
-            free_memory()
-            training = launch.fit(run, opened.plan.processes, opened.plan.device, max_steps)
-            if opened.prepared.evaluate:
-                again = with_weights(run, own_model(run, opened.loaded), opened.plan, opened.prepared)
-                opened = replace(again, loaded=opened.loaded)
-            return opened, {**training, "out_of_memory": tried}
+            trained, training = fit_by_workers(run, opened, max_steps)
+            return trained, {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
+        # out of the except block, whose error holds on to the step's tensors
         kept = {name: getattr(opened.plan, name) for name in ("checkpointing", "expected_gib", "correction")}
         tried.append({"plan": opened.plan.describe(), **kept})
         say(
-            f"Warning: out of GPU memory with {opened.plan.describe()}. Nothing is lost; going on with {plan.describe()} ..."
+            f"Warning: out of GPU memory with {opened.plan.describe()}. "
+            f"Nothing is lost; going on with {plan.describe()} ..."
         )
-        opened.model = None
-        free_memory()
+        waiting = replace(release(opened), plan=plan)
         files.write_json(run / "plan.json", plan.as_dict())
-        opened = (
-            open_model(opened.loaded, plan, opened.prepared, run) if plan.processes == 1 else replace(opened, plan=plan)
-        )
+        opened = waiting if plan.processes > 1 else open_model(waiting.loaded, plan, waiting.prepared, run)
+
+
+def fit_by_workers(run: Path, waiting: Waiting, max_steps: int | None) -> tuple[Opened | Waiting, dict]:
+    """Train in worker processes; returns the trained model where it is to be asked, and what the passport keeps.
+
+    Raises OutOfMemory where a worker's card is too small.
+    """
+    training = launch.fit(run, waiting.plan.processes, waiting.plan.device, max_steps)
+    if not (waiting.prepared and waiting.prepared.evaluate):
+        return waiting, training
+    again = with_weights(run, own_model(run, waiting.loaded), waiting.plan, waiting.prepared)
+    return replace(again, loaded=waiting.loaded), training

@@ -1,16 +1,18 @@
-"""What all methods share: the order of rows, the arguments of transformers' Trainer, training to the end or to a stop."""
+"""What all methods share: the arguments of transformers' Trainer, training to the end or to a stop."""
 
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from hft import errors
 from hft.errors import HftError
-from hft.model import lora
+from hft.model import lora, patches
 from hft.plan.plan import Plan
 from hft.recipe.schema import Recipe
 from hft.runs import stages
 from hft.train import checkpoints
+from hft.train.watcher import Watched
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_8bit"}
@@ -67,7 +69,10 @@ def house_arguments(run: Path) -> dict:
 
 
 def trackers() -> list[str] | str:
-    """Experiment trackers that HFT_REPORT_TO names, such as tensorboard,wandb; none by default. Raises HftError for one not installed."""
+    """Experiment trackers that HFT_REPORT_TO names, such as tensorboard,wandb; none by default.
+
+    Raises HftError for one that is not installed.
+    """
     wanted = [name for name in os.environ.get("HFT_REPORT_TO", "").replace(",", " ").split() if name != "none"]
     if not wanted:
         return "none"
@@ -86,42 +91,23 @@ class OutOfMemory(Exception):
     """The plan was too large for the card; every step before is in a checkpoint."""
 
 
-def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: Path) -> dict:
-    """Train from the newest whole checkpoint in `run` to the end, or to where `seen` stops; returns what the passport keeps.
+def carry_out(trainer: Any, seen: Watched, arguments: tuple[dict, dict], recipe: Recipe, run: Path) -> dict:
+    """Train from the newest whole checkpoint to the end, or to where `seen` stops; returns what the passport keeps.
 
     Raises KeyboardInterrupt after a Ctrl-C and OutOfMemory where the card is too small, once a checkpoint is saved.
     """
-    import torch
-    from transformers.trainer_callback import PrinterCallback
-
     values, origins = arguments
-    trainer.remove_callback(PrinterCallback)  # it prints every log record
-    if (
-        trainer.args.device.type == "cpu"
-    ):  # with several processes accelerate says cpu:0, which torch.load does not know
-        trainer.args.__dict__["_setup_devices"] = torch.device("cpu")
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()  # the peak in the passport is this training's
-    if recipe.lora:
-        lora.initialise(trainer.model, recipe.train.seed)  # once more: the trainer has cast it
-        if begun := stages.adapter(run):
-            lora.load(trainer.model, begun)
+    reset(trainer, recipe, run)
     newest = newest_checkpoint(run)
     done = int(newest.name.rpartition("-")[2]) if newest else 0
-    full = False
+    fits = True
     with seen:
-        if done < seen.last:
-            try:
-                trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-            except RuntimeError as problem:
-                if not errors.is_out_of_memory(problem):
-                    raise
-                full = True
-        else:  # the Trainer would make one more step before it stops
-            trainer._load_from_checkpoint(str(newest))
-            trainer.state.global_step = done
+        if newest and done >= seen.last:  # the Trainer would make one more step before it stops
+            patches.load_trained(trainer, newest, done)
             seen.go_on(done)
-    if full:  # out of the except block, whose error holds on to the step's tensors
+        else:
+            fits = train_on(trainer, newest)
+    if not fits:
         save_last_step(trainer, run, done)
         raise OutOfMemory
     if seen.interrupted:
@@ -136,19 +122,48 @@ def carry_out(trainer, seen, arguments: tuple[dict, dict], recipe: Recipe, run: 
     }
 
 
+def reset(trainer: Any, recipe: Recipe, run: Path) -> None:
+    """Undo what making the trainer did: its printing of records, its cast of the adapter, the peak of memory so far."""
+    import torch
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    patches.name_the_cpu(trainer)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()  # the peak in the passport is this training's
+    if recipe.lora:
+        lora.initialise(trainer.model, recipe.train.seed)
+        if begun := stages.adapter(run):
+            lora.load(trainer.model, begun)
+
+
+def train_on(trainer: Any, newest: Path | None) -> bool:
+    """Train from a checkpoint to the end or to a stop; False where a GPU's memory ran out.
+
+    A function, because an except block holds on to its error, and that to the tensors of the step.
+    """
+    try:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    except RuntimeError as problem:
+        if not errors.is_out_of_memory(problem):
+            raise
+        return False
+    return True
+
+
 def newest_checkpoint(run: Path) -> Path | None:
     """The newest whole checkpoint, as the first of several processes sees it: it alone removes damaged ones."""
     import torch.distributed as dist
 
     if not (dist.is_available() and dist.is_initialized()):
         return checkpoints.newest(run / "checkpoints")
-    found = checkpoints.newest(run / "checkpoints") if dist.get_rank() == 0 else None
-    name = [found and found.name]
+    newest = checkpoints.newest(run / "checkpoints") if dist.get_rank() == 0 else None
+    name = [newest and newest.name]
     dist.broadcast_object_list(name, src=0)
     return run / "checkpoints" / name[0] if name[0] else None
 
 
-def save_last_step(trainer, run: Path, done: int) -> None:
+def save_last_step(trainer: Any, run: Path, done: int) -> None:
     """Keep what was trained since checkpoint `done`; a step that failed half-way has changed no weight yet.
 
     Not with several processes, which save together or not at all: they go on from the last checkpoint.
@@ -158,11 +173,11 @@ def save_last_step(trainer, run: Path, done: int) -> None:
     trainer.model.zero_grad(set_to_none=True)
     step = trainer.state.global_step
     if step > done:
-        trainer._save_checkpoint(trainer.model, trial=None)
+        patches.save_now(trainer)
         checkpoints.seal(run / "checkpoints" / f"checkpoint-{step}")
 
 
-def plain_value(value, run: Path):
+def plain_value(value: Any, run: Path) -> Any:
     """An argument as JSON can hold it, without the run's path."""
     if isinstance(value, str):
         return value.replace(str(run), "RUN")

@@ -5,6 +5,8 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from hft import files, terminal
 from hft.runs import curve
@@ -13,17 +15,10 @@ from hft.train import checkpoints
 STOP = "stop"  # a file in the run folder that asks several training processes to stop together
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
 
-
-KEPT = (
-    "reward",
-    "kl",
-    "entropy",
-    "completions/",
-    "frac_reward_zero_std",
-    "clip_ratio",
-    "sampling/",
-)  # of what GRPOTrainer logs
-STUCK = {
+# of what GRPOTrainer logs
+KEPT = ("reward", "kl", "entropy", "completions/", "frac_reward_zero_std", "clip_ratio", "sampling/")
+RECENT = 5  # steps that all have to be stuck
+STUCK = {  # {metric: (the limit, what to do about it)}
     "frac_reward_zero_std": (
         0.5,
         "in most groups all completions score alike, and such a group teaches nothing: "
@@ -36,144 +31,214 @@ STUCK = {
 }
 
 
+class Metrics:
+    """metrics.jsonl: one row a step, and none of a step that its checkpoint does not know."""
+
+    def __init__(self, path: Path, tokens: list[int]):
+        self.path, self.tokens = path, tokens  # of each step; 0 where the trainer counts them
+        self.losses: list[float] = []
+        self.counted = 0  # tokens so far, by the trainer's count
+
+    def take_up(self, step: int) -> list[dict]:
+        """The rows up to a step; a killed run may have got further than its checkpoint, or left half a line."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        rows = [json.loads(line) for line in lines if line.endswith("}")]
+        rows = [row for row in rows if row["step"] <= step]
+        self.losses = [row["loss"] for row in rows]
+        return rows
+
+    def add(self, step: int, logs: dict, seconds: float) -> dict:
+        """Append the row of a step; returns it."""
+        tokens = self.tokens[step - 1] or round(logs.get("num_tokens", 0) - self.counted)
+        self.counted = logs.get("num_tokens", 0)
+        self.losses.append(logs["loss"])
+        row = {
+            "step": step,
+            "loss": logs["loss"],
+            "grad_norm": logs.get("grad_norm"),
+            "learning_rate": logs.get("learning_rate"),
+            "tokens": tokens,
+            "seconds": round(seconds, 4),
+            **{name: value for name, value in logs.items() if name.startswith(KEPT)},
+        }
+        with self.path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+        return row
+
+
+class Stopping:
+    """Whether to stop after this step: after a signal, or where several processes were asked by the file STOP."""
+
+    def __init__(self, run: Path, several: bool):
+        self.run, self.several = run, several
+        self.interrupted = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopping":
+        if not self.several:  # else the process that started them hears the signals
+            try:
+                self.before = {number: signal.signal(number, self.interrupt) for number in STOPS}
+            except ValueError:  # not in the main thread, as under some test runners
+                self.before = {}
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ask for a stop; the second time it stops at once."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+
+    def asked(self) -> bool:
+        """True when training is to stop after this step; the same in all processes."""
+        if self.several:
+            self.interrupted = agree((self.run / STOP).exists())
+        return self.interrupted
+
+
+def agree(asked: bool) -> bool:
+    """What the first of several processes says: all stop in the same step."""
+    import torch
+    import torch.distributed as dist
+
+    first_says = torch.tensor([float(asked)], device="cuda" if torch.cuda.is_available() else "cpu")
+    dist.broadcast(first_says, 0)
+    return bool(first_says.item())
+
+
+def wait_for_all() -> None:
+    """Wait until every process is here."""
+    import torch.distributed as dist
+
+    dist.barrier()
+
+
+class Warnings:
+    """Says once where the recipe's reference curve is left, and what makes reinforcement learning stand still."""
+
+    def __init__(self, reference: list[float]):
+        self.reference = reference
+        self.parted: int | None = None  # the step that left it
+        self.recent: list[dict] = []
+        self.warned: set[str] = set()
+
+    def look(self, row: dict) -> None:
+        """Warn where a row of metrics gives a reason to."""
+        if self.parted is None and (reason := curve.left(self.reference, row["step"], row["loss"])):
+            self.parted = row["step"]
+            terminal.say(f"Warning, step {row['step']}: {reason}")
+        self.recent = [*self.recent[1 - RECENT :], row]
+        for name, (limit, advice) in STUCK.items():
+            values = [recent.get(name) or 0 for recent in self.recent]
+            if len(values) == RECENT and min(values) > limit and name not in self.warned:
+                self.warned.add(name)
+                terminal.say(f"Warning, step {row['step']}: {advice}")
+
+
+class Watched:
+    """A trainer's callbacks, and a context manager around its `len(tokens)` optimizer steps of so many tokens each."""
+
+    def __init__(self, run: Path, tokens: list[int], stop_after: int | None):
+        self.several, self.first = int(os.environ.get("WORLD_SIZE", "1")) > 1, os.environ.get("RANK", "0") == "0"
+        self.steps, self.last = len(tokens), min(stop_after or len(tokens), len(tokens))
+        self.metrics = Metrics(run / "metrics.jsonl", tokens)
+        self.stopping = Stopping(run, self.several)
+        self.warnings = Warnings(curve.of_run(run))
+        self.seconds: list[float] = []
+
+    @property
+    def interrupted(self) -> bool:
+        """True when a stop was asked for."""
+        return self.stopping.interrupted
+
+    def __enter__(self) -> "Watched":
+        self.bar = terminal.bar("training (steps)", self.last)
+        self.shown = self.bar.__enter__()
+        self.stopping.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        self.stopping.__exit__(*problem)
+        self.bar.__exit__(*problem)
+
+    def go_on(self, step: int) -> None:
+        """Take up the metrics of the steps so far."""
+        rows = self.metrics.take_up(step)
+        if self.first:
+            files.write_jsonl(self.metrics.path, rows)
+        if step:
+            print(f"Going on after step {step} of {self.steps}.", flush=True)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Go on after the steps of the checkpoint that the trainer has loaded."""
+        self.go_on(state.global_step)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Begin to time a step."""
+        self.start = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Time a step, and stop after the last one or where asked, with a checkpoint."""
+        self.seconds.append(time.monotonic() - self.start)
+        if self.stopping.asked() or state.global_step >= self.last:
+            control.should_save = True
+            control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **others: Any) -> None:
+        """Keep and show a step's metrics, in the first process."""
+        if not self.first or not logs or "loss" not in logs:
+            return
+        seconds = self.seconds[-1]
+        row = self.metrics.add(state.global_step, logs, seconds)
+        self.shown.advance(state.global_step, f"{shown(logs)}, {row['tokens'] / seconds:,.0f} tokens/s")
+        self.warnings.look(row)
+
+    def on_save(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Seal a checkpoint when all processes have written the state of their random numbers."""
+        if self.several:
+            wait_for_all()
+        if self.first:
+            checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def summary(self) -> dict:
+        """Losses, and the seconds of this process's own steps."""
+        losses, times, peak = self.metrics.losses, sorted(self.seconds), peak_gib()
+        return {
+            "losses": [round(loss, 6) for loss in losses],
+            "reference_left_at": self.warnings.parted if self.warnings.reference else None,
+            "first_loss": losses[0] if losses else None,
+            "last_loss": losses[-1] if losses else None,
+            "first_step_seconds": round(self.seconds[0], 2) if times else None,  # of this process: it compiles
+            "train_seconds": round(sum(times), 2),
+            "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
+            "peak_gib": round(peak, 2) if peak else None,
+        }
+
+
+def watcher(run: Path, tokens: list[int], stop_after: int | None) -> Watched:
+    """A Watched that transformers takes for a callback; transformers is imported here and not with hft."""
+    from transformers import TrainerCallback
+
+    class Watcher(Watched, TrainerCallback):
+        pass
+
+    return Watcher(run, tokens, stop_after)
+
+
 def shown(logs: dict) -> str:
     """What is worth a glance: reward and length where there are any, else the loss."""
     if "reward" not in logs:
         return f"loss {logs['loss']:.4f}"
-    return f"reward {logs['reward']:.3f} (spread {logs['reward_std']:.3f}), {logs['completions/mean_length']:.0f} tokens long"
+    length = f"{logs['completions/mean_length']:.0f} tokens long"
+    return f"reward {logs['reward']:.3f} (spread {logs['reward_std']:.3f}), {length}"
 
 
-def watcher(run: Path, tokens: list[int], stop_after: int | None):
-    """A trainer callback and context manager for `len(tokens)` optimizer steps of so many tokens each.
+def peak_gib() -> float | None:
+    """The most memory that this process took of its GPU, in GiB; None without one."""
+    import torch
 
-    A function, because transformers is to be imported here and not with hft.
-    """
-    import torch.distributed as dist
-    from transformers import TrainerCallback
-
-    several, first = int(os.environ.get("WORLD_SIZE", "1")) > 1, os.environ.get("RANK", "0") == "0"
-
-    class Watcher(TrainerCallback):
-        interrupted = False
-
-        def __init__(self):
-            self.path, self.seconds, self.losses = run / "metrics.jsonl", [], []
-            self.tokens, self.recent, self.warned = 0, [], set()
-            self.reference, self.parted = curve.of_run(run), None
-            self.last = min(stop_after or len(tokens), len(tokens))
-
-        def __enter__(self):
-            self.bar = terminal.bar("training (steps)", self.last)
-            self.shown = self.bar.__enter__()
-            if several:  # the process that started them asks for a stop by a file
-                self.before = {}
-                return self
-            try:
-                self.before = {one: signal.signal(one, self.interrupt) for one in STOPS}
-            except ValueError:  # not in the main thread, as under some test runners
-                self.before = {}
-            return self
-
-        def __exit__(self, *problem):
-            for one, handler in self.before.items():
-                signal.signal(one, handler)
-            self.bar.__exit__(*problem)
-
-        def interrupt(self, number, frame):
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
-            print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
-
-        def on_train_begin(self, args, state, control, **others):
-            self.go_on(state.global_step)
-
-        def go_on(self, step):
-            """Take up the metrics of the steps so far; a killed run may have got further than its checkpoint."""
-            kept = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-            rows = [json.loads(line) for line in kept if line.endswith("}")]
-            rows = [row for row in rows if row["step"] <= step]
-            self.losses = [row["loss"] for row in rows]
-            if first:
-                files.write_jsonl(self.path, rows)
-            if step:
-                print(f"Going on after step {step} of {len(tokens)}.", flush=True)
-
-        def on_step_begin(self, args, state, control, **others):
-            self.start = time.monotonic()
-
-        def on_step_end(self, args, state, control, **others):
-            self.seconds.append(time.monotonic() - self.start)
-            if several:
-                self.agree()
-            if state.global_step >= self.last or self.interrupted:
-                control.should_save = True
-                control.should_training_stop = True
-
-        def agree(self):
-            """Stop in the same step as the other processes: when the file is there, as the first process sees it."""
-            import torch
-
-            asked = torch.tensor([float((run / STOP).exists())], device="cuda" if torch.cuda.is_available() else "cpu")
-            dist.broadcast(asked, 0)
-            self.interrupted = bool(asked.item())
-
-        def on_log(self, args, state, control, logs=None, **others):
-            if "loss" not in logs or not first:
-                return
-            seconds = self.seconds[-1]
-            seen = tokens[state.global_step - 1] or round(logs.get("num_tokens", 0) - self.tokens)
-            self.tokens = logs.get("num_tokens", 0)
-            self.losses.append(logs["loss"])
-            row = {
-                "step": state.global_step,
-                "loss": logs["loss"],
-                "grad_norm": logs.get("grad_norm"),
-                "learning_rate": logs.get("learning_rate"),
-                "tokens": seen,
-                "seconds": round(seconds, 4),
-                **{name: value for name, value in logs.items() if name.startswith(KEPT)},
-            }
-            with self.path.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
-            self.shown.advance(state.global_step, f"{shown(logs)}, {seen / seconds:,.0f} tokens/s")
-            self.warn(row)
-
-        def warn(self, row):
-            """Say once where the recipe's reference curve is left, and what makes reinforcement learning stand still."""
-            if self.parted is None and (said := curve.left(self.reference, row["step"], row["loss"])):
-                self.parted = row["step"]
-                terminal.say(f"Warning, step {row['step']}: {said}")
-            self.recent = [*self.recent[-4:], row]
-            for name, (limit, said) in STUCK.items():
-                values = [one.get(name) or 0 for one in self.recent]
-                if len(values) == 5 and min(values) > limit and name not in self.warned:
-                    self.warned.add(name)
-                    terminal.say(f"Warning, step {row['step']}: {said}")
-
-        def on_save(self, args, state, control, **others):
-            if several:
-                dist.barrier()  # each process writes the state of its own random numbers
-            if first:
-                checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-        def summary(self) -> dict:
-            """Losses, and the seconds of this process's own steps."""
-            import torch
-
-            times = sorted(self.seconds)
-            peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
-            return {
-                "losses": [round(one, 6) for one in self.losses],
-                "reference_left_at": self.parted if self.reference else None,
-                "first_loss": self.losses[0] if self.losses else None,
-                "last_loss": self.losses[-1] if self.losses else None,
-                "first_step_seconds": round(self.seconds[0], 2)
-                if self.seconds
-                else None,  # of this process: it compiles
-                "train_seconds": round(sum(times), 2),
-                "median_step_seconds": round(times[len(times) // 2], 4) if times else None,
-                "peak_gib": round(peak, 2) if peak else None,
-            }
-
-    return Watcher()
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None

@@ -3,17 +3,19 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from hft import files
 from hft.plan.plan import Plan
 from hft.train import checkpoints
 
 
-def save(run: Path, name: str, model, tokenizer, plan: Plan) -> None:
+def save(run: Path, name: str, model: Any, tokenizer: Any, plan: Plan) -> None:
     """Write the trained weights as the run's folder `name`, in one step; what was made of other weights before goes."""
     with files.new_folder(run / name) as draft:
         if plan.sharded:  # this process holds a part of them; the last checkpoint was written by all together
             whole = checkpoints.newest(run / "checkpoints")
+            assert whole, "a sharded training ends with a checkpoint"
             for file in ("adapter_config.json", "adapter_model.safetensors"):
                 shutil.copy(whole / file, draft)
         else:

@@ -38,14 +38,16 @@ def quick(monkeypatch):
     """No training: each variant gives known seconds; 1,000 parameters on a machine of 400,000 FLOPs a second."""
     asked = []
 
-    def one(loaded, choices, steps, folder):
+    def timed(loaded, choices, steps, folder):
         name = folder.name.partition("-")[0]
         asked.append((name, choices))
         return made(name, (3.0, 2.5, 2.0, 1.5) if name != "hft" else (3.0, 2.51, 2.0, 1.5))
 
-    monkeypatch.setattr(bench, "one", one)
+    monkeypatch.setattr(bench, "timed", timed)
     monkeypatch.setattr(
-        bench, "floor", lambda loaded: {"parameters": 1000, "flops_a_second": 400_000, "flops_a_parameter_and_token": 4}
+        bench,
+        "floor",
+        lambda loaded, wishes: {"parameters": 1000, "flops_a_second": 400_000, "flops_a_parameter_and_token": 4},
     )
     return asked
 
@@ -75,7 +77,7 @@ def test_what_was_timed_before_a_failure_is_kept(quick, invoke, monkeypatch, tmp
             raise HftError("the machine is on fire", "call for help")
         return made(folder.name.partition("-")[0])
 
-    monkeypatch.setattr(bench, "one", fail)
+    monkeypatch.setattr(bench, "timed", fail)
     result = invoke("bench", "quickstart", "--steps", "4", "--warmup", "1", "--out", str(tmp_path / "b.json"))
     assert (result.exit_code, "  2.000 s a step, 2.0 GiB" in result.output) == (1, True)
     assert list(json.loads((tmp_path / "b.json").read_text())["variants"]) == ["plain", "tutorial"]
@@ -85,7 +87,7 @@ def test_what_was_timed_before_a_failure_is_kept(quick, invoke, monkeypatch, tmp
     ("gpus", "checkpointing"), [([], ("none", "none")), ([Gpu("H200", 139.8, "580", "9.0")], ("full", "offloaded"))]
 )
 def test_the_variants_are_those_of_the_tutorials_and_the_plan(monkeypatch, gpus, checkpointing):
-    monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU", True))
+    monkeypatch.setattr(machine, "look", lambda: Machine(gpus, 2, 24.0, "a CPU"))
     assert bench.variants(recipe_file.load("korquad_qlora")) == {
         "plain": {
             "backend": "plain",
@@ -125,4 +127,4 @@ def test_what_cannot_be_timed_is_explained(invoke, name, options, code, said):
 def test_a_training_that_fails_is_shown(monkeypatch, tmp_path):
     monkeypatch.setattr(bench.sys, "executable", "/bin/false")
     with pytest.raises(HftError, match="a benchmark's training failed"):
-        bench.one(SimpleNamespace(name="x", overrides=()), {}, 2, tmp_path / "one")
+        bench.timed(SimpleNamespace(name="x", overrides=()), {}, 2, tmp_path / "one")

@@ -1,4 +1,4 @@
-"""A plan never changes the result: real training on the CPU, cut, joined and computed again in every way, is one curve."""
+"""A plan never changes the result: real training on the CPU, cut, joined and computed again, is one curve."""
 
 import json
 import subprocess

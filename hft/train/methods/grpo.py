@@ -1,11 +1,13 @@
 """`method: grpo`: group relative policy optimisation with TRL's GRPOTrainer; `batch_size` counts completions."""
 
 from pathlib import Path
+from typing import Any
 
 from hft.data import order
 from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import grader
+from hft.model import patches
 from hft.model.generate import stop_ids
 from hft.plan.plan import Plan
 from hft.recipe.schema import Recipe
@@ -15,7 +17,13 @@ from hft.train.watcher import watcher
 
 
 def train(
-    model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None
+    model: Any,
+    tokenizer: Any,
+    samples: list[Sample],
+    recipe: Recipe,
+    plan: Plan,
+    run: Path,
+    stop_after: int | None = None,
 ) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 
@@ -24,6 +32,7 @@ def train(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    assert recipe.grpo, "the schema asks for it with method: grpo"
     stops = stop_tokens(tokenizer, recipe.grpo.stop)
     every = sorted({*stop_ids(model, tokenizer), *stops})
     how = {"stop_token_ids": stops} if plan.generator == "vllm" else {"eos_token_id": every}
@@ -37,38 +46,39 @@ def train(
         args=GRPOConfig(**values),
         processing_class=tokenizer,
         callbacks=[seen],
-        train_dataset=Dataset.from_list([asked(one) for one in chosen]),
+        train_dataset=Dataset.from_list([asked(sample) for sample in chosen]),
     )
-    trainer.eos_token_ids = every
+    patches.end_at(trainer, every)
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
 
 
-def stop_tokens(tokenizer, wanted: list[str]) -> list[int]:
+def stop_tokens(tokenizer: Any, wanted: list[str]) -> list[int]:
     """The ids of the recipe's stop tokens. Raises HftError for a text that is not one token."""
     ids = {text: tokenizer(text, add_special_tokens=False)["input_ids"] for text in wanted}
-    if longer := [text for text, found in ids.items() if len(found) != 1]:
+    if longer := [text for text, tokens in ids.items() if len(tokens) != 1]:
         raise HftError(
             f"grpo.stop: {longer[0]!r} is {len(ids[longer[0]])} tokens of this model",
             "a completion stops at single tokens: name one of the tokenizer's vocabulary",
         )
-    return [found[0] for found in ids.values()]
+    return [tokens[0] for tokens in ids.values()]
 
 
-def asked(one: Sample) -> dict:
-    """One row for the trainer: its prompt, the right answer, and the row's own columns for rewards beside the recipe."""
-    prompt = one.prompt if isinstance(one.prompt, list) else one.tokens.prompt
+def asked(sample: Sample) -> dict:
+    """One row for the trainer: its prompt, the right answer, and its own columns for rewards beside the recipe."""
+    prompt = sample.prompt if isinstance(sample.prompt, list) else sample.tokens.prompt
     return {
-        **{name: value for name, value in one.row.items() if value is not None},
+        **{name: value for name, value in sample.row.items() if value is not None},
         "prompt": prompt,
-        "answer": one.answers[0],
+        "answer": sample.answers[0],
     }
 
 
 def trainer_arguments(
-    config, recipe: Recipe, plan: Plan, run: Path, rows: int, generation: dict | None = None
+    config: type, recipe: Recipe, plan: Plan, run: Path, rows: int, generation: dict | None = None
 ) -> tuple[dict, dict]:
     """All arguments of GRPOConfig, and the origin of each."""
     told = recipe.grpo
+    assert told and recipe.rewards, "the schema asks for both with method: grpo"
     return arguments.complete(
         config,
         recipe=dict(
@@ -86,7 +96,7 @@ def trainer_arguments(
             epsilon_high=told.epsilon,  # both, or Unsloth takes 0.28 for the second
             importance_sampling_level=told.importance_sampling,
             mask_truncated_completions=told.mask_truncated,
-            reward_weights=[one.weight for one in recipe.rewards],
+            reward_weights=[reward.weight for reward in recipe.rewards],
             generation_kwargs=generation,
         ),
         plan=dict(

@@ -1,9 +1,11 @@
 """`method: sft`: supervised fine-tuning with TRL's SFTTrainer; the loss is on the answers only."""
 
 from pathlib import Path
+from typing import Any
 
 from hft.data import order
 from hft.data.rows import Sample
+from hft.model import patches
 from hft.plan import micro_batches
 from hft.plan.plan import Plan
 from hft.recipe.schema import Recipe
@@ -13,7 +15,13 @@ from hft.train.watcher import watcher
 
 
 def train(
-    model, tokenizer, samples: list[Sample], recipe: Recipe, plan: Plan, run: Path, stop_after: int | None = None
+    model: Any,
+    tokenizer: Any,
+    samples: list[Sample],
+    recipe: Recipe,
+    plan: Plan,
+    run: Path,
+    stop_after: int | None = None,
 ) -> dict:
     """Train `model` in place; go on from the newest whole checkpoint in `run`. Returns what the passport keeps.
 
@@ -25,7 +33,8 @@ def train(
     values, origins = trainer_arguments(SFTConfig, recipe, plan, run, len(samples))
     chosen = [samples[place] for place in order.order(recipe, len(samples))]
     tokens = order.lengths(recipe, samples)
-    cut = micro_batches.arrange(
+    assert tokens, "supervised rows have their answers, and so their lengths"
+    batches = micro_batches.arrange(
         tokens, recipe.train.batch_size, plan.rows_per_device, not plan.padding_free, plan.by_length
     )
     seen = watcher(run, step_tokens(tokens, recipe.train.batch_size), stop_after)
@@ -34,25 +43,13 @@ def train(
         args=SFTConfig(**values),
         processing_class=tokenizer,
         callbacks=[seen],
-        train_dataset=Dataset.from_list([labelled(chosen[place]) for one in cut for place in one]),
+        train_dataset=Dataset.from_list([labelled(chosen[place]) for batch in batches for place in batch]),
     )
     if plan.padding_free:
-        join_rows(trainer, tokenizer, plan)
+        patches.join_rows(trainer, tokenizer)
+        if plan.backend == "unsloth" and plan.device == "cuda":
+            patches.keep_apart(trainer, plan)
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
-
-
-def join_rows(trainer, tokenizer, plan: Plan) -> None:
-    """Let the rows of a forward pass stand end to end, each with positions from 0.
-
-    Not by SFTConfig's padding_free: with rows that are token ids already, Unsloth switches that off.
-    """
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
-    trainer.data_collator = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
-    if plan.backend == "unsloth" and plan.device == "cuda":
-        from hft.model.backends import unsloth
-
-        unsloth.keep_apart(trainer, plan)
 
 
 def step_tokens(lengths: list[int], rows: int) -> list[int]:
@@ -60,13 +57,13 @@ def step_tokens(lengths: list[int], rows: int) -> list[int]:
     return [sum(lengths[i : i + rows]) for i in range(0, len(lengths), rows)]
 
 
-def labelled(one: Sample) -> dict:
+def labelled(sample: Sample) -> dict:
     """Token ids and labels of one row; -100 keeps the prompt out of the loss."""
-    prompt, answer = one.tokens.prompt_ids, one.tokens.completion_ids
+    prompt, answer = sample.tokens.prompt_ids, sample.tokens.completion_ids
     return {"input_ids": prompt + answer, "labels": [-100] * len(prompt) + answer}
 
 
-def trainer_arguments(config, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
+def trainer_arguments(config: type, recipe: Recipe, plan: Plan, run: Path, rows: int) -> tuple[dict, dict]:
     """All arguments of SFTConfig, and the origin of each."""
     return arguments.complete(
         config,

@@ -1,4 +1,7 @@
-"""Training on several GPUs: torchrun starts a worker for each, and this process waits for them; servers.py has several servers."""
+"""Training on several GPUs: torchrun starts a worker for each, and this process waits for them.
+
+servers.py has several servers.
+"""
 
 import contextlib
 import ctypes
@@ -8,7 +11,9 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from hft import files, machine, redact
 from hft.errors import HftError
@@ -24,13 +29,13 @@ PATIENCE = {"first": 3600, "again": 120, "finished": 120}
 DONE = "trained.json"  # what the first worker leaves in the run folder
 
 
-def heard() -> str:
+def log_file() -> str:
     """The file in the run folder for what torchrun and this server's workers say on standard error."""
     where = servers.here()
     return f"workers-{where.rank}.log" if where and where.rank else "workers.log"
 
 
-def failed(call: str) -> str:
+def reason_file(call: str) -> str:
     """The file in the run folder where the first worker of a training to fail says why."""
     return f"failed-{call}.json"
 
@@ -38,65 +43,65 @@ def failed(call: str) -> str:
 def fit(run: Path, count: int, device: str, max_steps: int | None) -> dict:
     """Train in `count` worker processes, on all servers together; returns what the passport keeps of training.
 
-    Raises OutOfMemory when a worker's card was too small, KeyboardInterrupt after a Ctrl-C, and HftError when a worker failed.
+    Raises OutOfMemory when a worker's card was too small, KeyboardInterrupt after a Ctrl-C, and HftError when a worker
+    failed.
     """
     call = secrets.token_hex(4)
-    for old in (run / DONE, run / STOP, *run.glob(failed("*"))):
+    for old in (run / DONE, run / STOP, *run.glob(reason_file("*"))):
         old.unlink(missing_ok=True)
     try:
         code = launch(run, call, count, device, max_steps, leads=True)
     finally:
         servers.dismiss(run)
+    raise_reason(run, call, count, code)
+    facts = json.loads((run / DONE).read_text(encoding="utf-8"))
+    (run / DONE).unlink()
+    return facts
+
+
+def raise_reason(run: Path, call: str, count: int, code: int) -> None:
+    """Raise what ended a training early: what a worker left behind, else what torchrun's exit code says."""
     again = f"hft train {run.parent.name} --resume"
-    if (run / failed(call)).exists():
-        said = json.loads((run / failed(call)).read_text(encoding="utf-8"))
-        for name in (failed(call), STOP):
+    if (run / reason_file(call)).exists():
+        left = json.loads((run / reason_file(call)).read_text(encoding="utf-8"))
+        for name in (reason_file(call), STOP):
             (run / name).unlink(missing_ok=True)
-        if said["kind"] == "memory":
+        if left["kind"] == "memory":
             raise OutOfMemory
-        if said["kind"] == "stopped":
+        if left["kind"] == "stopped":
             raise KeyboardInterrupt
         raise HftError(
-            f"worker {said['rank']} of {count} failed: {said['said']} (all of it: {run / heard()})",
+            f"worker {left['rank']} of {count} failed: {left['said']} (all of it: {run / log_file()})",
             f"mend it and go on: {again}",
         )
-    if code and "clients joined" in (run / heard()).read_text(encoding="utf-8"):
+    if code and "clients joined" in (run / log_file()).read_text(encoding="utf-8"):
         raise HftError(
             "the other servers did not come within torchrun's 15 minutes",
             f"start the same command on all of them: {again}",
         )
     if code or not (run / DONE).exists():
         raise HftError(
-            f"a worker of {count} was killed: see {run / heard()}", f"go on from the last checkpoint: {again}"
+            f"a worker of {count} was killed: see {run / log_file()}", f"go on from the last checkpoint: {again}"
         )
-    facts = json.loads((run / DONE).read_text(encoding="utf-8"))
-    (run / DONE).unlink()
-    return facts
 
 
 def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None) -> None:
     """Lend this server's processes to the first server's run of the same recipe, until it is trained.
 
-    Where a run is `finished` already, the first server may have nothing to train. Raises HftError when no such run appears, or its
-    training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
+    Where a run is `finished` already, the first server may have nothing to train. Raises HftError when no such run
+    appears, or its training fails, and KeyboardInterrupt after a Ctrl-C here, which stops all.
     """
     say(
-        f"Server {where.rank + 1} of {where.count}: waiting for the first one's run of {loaded.name} in {runs.root()} ..."
+        f"Server {where.rank + 1} of {where.count}: "
+        f"waiting for the first one's run of {loaded.name} in {runs.root()} ..."
     )
-    patience, done = PATIENCE["finished" if finished else "first"], set()
-    while found := servers.called(loaded, where, done, patience):
-        plan = json.loads((found.run / "plan.json").read_text(encoding="utf-8"))
-        share = share_of(plan["processes"])
-        if plan["device"] == "cuda" and share > len(machine.cards()):
-            raise HftError(
-                f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
-                f"--processes {where.count * max(1, len(machine.cards()))} on the first server",
-            )
-        say(f"{found.run}: training with the other servers; what the workers here say is in {found.run / heard()}")
-        if launch(found.run, found.call, plan["processes"], plan["device"], found.max_steps) == 0:
+    patience = PATIENCE["finished" if finished else "first"]
+    done: set[str] = set()  # calls that ended early
+    while call := servers.called(loaded, where, done, patience):
+        if lend(call, where):
             say("Trained. The first server writes the results.")
             return
-        done.add(found.call)
+        done.add(call.call)
         patience = PATIENCE["again"]
     if finished and not done:
         say(f"Nothing to train: {finished} is finished, and the first server does not call.")
@@ -107,6 +112,22 @@ def follow(loaded: Loaded, where: servers.Servers, finished: Path | None = None)
         else f"no run of {loaded.name} was started by the first server within an hour",
         f"see what the first server says; both need the same recipe, and one folder of runs (here {runs.root()})",
     )
+
+
+def lend(call: servers.Call, where: servers.Servers) -> bool:
+    """Train this server's share of a run that the first one calls for; returns whether it came to its end.
+
+    Raises HftError where the run's plan wants more GPUs than there are.
+    """
+    plan = json.loads((call.run / "plan.json").read_text(encoding="utf-8"))
+    share = share_of(plan["processes"])
+    if plan["device"] == "cuda" and share > len(machine.cards()):
+        raise HftError(
+            f"the first server's plan wants {share} GPUs here, and there are {len(machine.cards())}",
+            f"--processes {where.count * max(1, len(machine.cards()))} on the first server",
+        )
+    say(f"{call.run}: training with the other servers; what the workers here say is in {call.run / log_file()}")
+    return launch(call.run, call.call, plan["processes"], plan["device"], call.max_steps) == 0
 
 
 def share_of(count: int) -> int:
@@ -130,12 +151,12 @@ def launch(run: Path, call: str, count: int, device: str, max_steps: int | None,
         call,
         *([str(max_steps)] if max_steps else []),
     ]
-    return wait(
-        words,
-        environment(share_of(count), device),
-        run,
-        (lambda: servers.call(run, call, max_steps)) if leads else lambda: None,
-    )
+
+    def beat() -> None:
+        if leads:
+            servers.call(run, call, max_steps)
+
+    return wait(words, environment(share_of(count), device), run, beat)
 
 
 def environment(count: int, device: str) -> dict[str, str]:
@@ -147,36 +168,22 @@ def environment(count: int, device: str) -> dict[str, str]:
     }
 
 
-def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
+def wait(words: list[str], env: dict[str, str], run: Path, beat: Callable[[], None]) -> int:
     """Run torchrun to its end, with a `beat` every two seconds; returns its exit code.
 
-    A Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them. Raises KeyboardInterrupt after
-    a second one, and on servers other than the first after one.
+    A Ctrl-C, SIGTERM or lost terminal asks the workers to save and stop together, a second one ends them. Raises
+    KeyboardInterrupt after a second one, and on servers other than the first after one.
     """
-    asked = []
-    log = run / heard()
+    log = run / log_file()
     with (
-        log.open("w") as said,
-        subprocess.Popen(words, env=env, stderr=said, start_new_session=True, preexec_fn=end_with_parent) as process,
+        log.open("w") as errors,
+        subprocess.Popen(words, env=env, stderr=errors, start_new_session=True, preexec_fn=end_with_parent) as process,
+        passed_on(process, run) as asked,
     ):
-
-        def stop(number, frame):
-            if asked:
-                process.terminate()  # torchrun ends its workers
-            else:
-                print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
-                files.write(run / STOP, "")
-            asked.append(number)
-
-        before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
-        try:
-            while (code := process.poll()) is None:
-                beat()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=2)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        while (code := process.poll()) is None:
+            beat()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=2)
     log.write_text(redact.text(log.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
     where = servers.here()
     if len(asked) > 1 or (asked and where and where.rank):
@@ -184,6 +191,27 @@ def wait(words: list[str], env: dict[str, str], run: Path, beat) -> int:
     return code
 
 
+@contextlib.contextmanager
+def passed_on(process: subprocess.Popen, run: Path) -> Iterator[list[int]]:
+    """Pass a stop on to the workers until the block ends; yields the signals that came."""
+    asked: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if asked:
+            process.terminate()  # torchrun ends its workers
+        else:
+            print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+            files.write(run / STOP, "")
+        asked.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def end_with_parent() -> None:
-    """Let Linux send this process a SIGTERM when its parent ends, however that ends: no worker is left behind on a GPU."""
+    """Let Linux send this process a SIGTERM when its parent ends, however that ends: none is left behind on a GPU."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -1,6 +1,6 @@
-"""Training on several servers: torchrun's rendezvous, from its own environment variables; they share the folder of runs.
+"""Training on several servers: torchrun's rendezvous, from its own environment variables.
 
-The first server makes the run, asks and writes; the others lend it their processes.
+They share the folder of runs. The first server makes the run, asks and writes; the others lend it their processes.
 """
 
 import json
@@ -27,7 +27,10 @@ class Servers(NamedTuple):
 
 
 def here() -> Servers | None:
-    """What PET_NNODES, PET_NODE_RANK and PET_MASTER_ADDR say; None where one server trains. Raises HftError for half of them."""
+    """What PET_NNODES, PET_NODE_RANK and PET_MASTER_ADDR say; None where one server trains.
+
+    Raises HftError for half of them.
+    """
     count = os.environ.get("PET_NNODES") or "1"
     if count == "1":
         return None
@@ -35,7 +38,8 @@ def here() -> Servers | None:
     if missing := [name for name, value in told.items() if not value]:
         raise HftError(
             f"PET_NNODES={count} asks for several servers, but {missing[0]} is not set",
-            "each server needs PET_NNODES, PET_NODE_RANK (0, 1, ...), PET_MASTER_ADDR and PET_MASTER_PORT (of the first)",
+            "each server needs PET_NNODES, PET_NODE_RANK (0, 1, ...), PET_MASTER_ADDR and PET_MASTER_PORT "
+            "(of the first)",
         )
     if not (count.isdigit() and told["PET_NODE_RANK"].isdigit() and int(told["PET_NODE_RANK"]) < int(count)):
         raise HftError(
@@ -54,32 +58,34 @@ class Call(NamedTuple):
 
 
 def call(run: Path, call: str, max_steps: int | None) -> None:
-    """Let the other servers start their workers for this run; repeated while torchrun runs, which shows that this server lives."""
+    """Let the other servers start their workers for this run; repeated while torchrun runs, as a sign of life."""
     if where := here():
         files.write_json(run / CALL, {"name": where.name, "call": call, "max_steps": max_steps, "beat": time.time()})
 
 
 def dismiss(run: Path) -> None:
+    """Take the call back."""
     (run / CALL).unlink(missing_ok=True)
 
 
 def called(loaded: Loaded, where: Servers, after: set[str], patience: float) -> Call | None:
-    """What the first server calls for, but for the calls in `after`; None when it does not call within `patience` seconds.
+    """What the first server calls for, but for the calls in `after`; None without a call in `patience` seconds.
 
     A call counts once it is repeated: one that a killed server left behind never is.
     """
-    end, heard = time.monotonic() + patience, {}
+    end = time.monotonic() + patience
+    beats: dict[str, float] = {}  # of each call, when it was first seen
     while time.monotonic() < end:
         for run in runs.every(loaded.name):
             if not run.name.endswith(loaded.digest[:12]):
                 continue
             try:
-                said = json.loads((run / CALL).read_text(encoding="utf-8"))
+                told = json.loads((run / CALL).read_text(encoding="utf-8"))
             except (OSError, ValueError):  # not yet
                 continue
-            if said["name"] != where.name or said["call"] in after:
+            if told["name"] != where.name or told["call"] in after:
                 continue
-            if heard.setdefault(said["call"], said["beat"]) != said["beat"]:
-                return Call(run, said["call"], said["max_steps"])
+            if beats.setdefault(told["call"], told["beat"]) != told["beat"]:
+                return Call(run, told["call"], told["max_steps"])
         time.sleep(PAUSE)
     return None

@@ -1,4 +1,7 @@
-"""One of several training processes, as torchrun starts it: `python -m hft.train.workers.worker RUN CALL [MAX_STEPS]`. The first one writes."""
+"""One of several training processes, as torchrun starts it; the first one writes.
+
+`python -m hft.train.workers.worker RUN CALL [MAX_STEPS]`
+"""
 
 import contextlib
 import io
@@ -26,22 +29,23 @@ def main(run: Path, call: str, max_steps: int | None) -> int:
         with contextlib.nullcontext() if rank == 0 else contextlib.redirect_stdout(io.StringIO()):
             facts = train(run, max_steps)
     except OutOfMemory:
-        return failed(run, call, rank, "memory")
+        return leave_reason(run, call, rank, "memory")
     except KeyboardInterrupt:
-        return failed(run, call, rank, "stopped")
+        return leave_reason(run, call, rank, "stopped")
     except Exception as problem:
         import traceback
 
         traceback.print_exc()
         known = problem if isinstance(problem, HftError) else errors.of_memory(problem)  # full while it loads the model
-        said = known.problem if known else f"{type(problem).__name__}: {problem}"
-        return failed(run, call, rank, "error", said)
+        reason = known.problem if known else f"{type(problem).__name__}: {problem}"
+        return leave_reason(run, call, rank, "error", reason)
     if rank == 0:
         files.write_json(run / launch.DONE, facts)
     return 0
 
 
 def train(run: Path, max_steps: int | None) -> dict:
+    """Train as the run's own recipe and plan say; returns what the passport keeps of training."""
     from hft.train import session
 
     libraries.quiet()
@@ -53,12 +57,12 @@ def train(run: Path, max_steps: int | None) -> dict:
         return session.fit(run, session.open_model(loaded, plan, prepared, run), max_steps)
 
 
-def failed(run: Path, call: str, rank: int, kind: str, said: str = "") -> int:
-    """Leave the reason for the process that waits, unless another worker was first: its failure made the others fail."""
+def leave_reason(run: Path, call: str, rank: int, kind: str, reason: str = "") -> int:
+    """Say why to the process that waits, unless another worker was first: its failure made the others fail."""
     draft = run / f".failed-{call}.{rank}"
-    draft.write_text(json.dumps({"rank": rank, "kind": kind, "said": redact.text(said)}), encoding="utf-8")
+    draft.write_text(json.dumps({"rank": rank, "kind": kind, "said": redact.text(reason)}), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
-        os.link(draft, run / launch.failed(call))  # whole, and only the first one's
+        os.link(draft, run / launch.reason_file(call))  # whole, and only the first one's
     draft.unlink()
     return 1
 

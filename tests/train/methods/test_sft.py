@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+
+from hft.train.methods import sft
 
 SETTINGS = (
     "train.steps=6",
@@ -23,6 +26,15 @@ SMALL = [
     "--save-every",
     "2",
 ]
+
+
+def test_the_loss_is_on_the_answer_alone():
+    sample = SimpleNamespace(tokens=SimpleNamespace(prompt_ids=[5, 6], completion_ids=[7, 2]))
+    assert sft.labelled(sample) == {"input_ids": [5, 6, 7, 2], "labels": [-100, -100, 7, 2]}
+
+
+def test_tokens_of_each_step():
+    assert sft.step_tokens([3, 4, 5, 6, 7], 2) == [7, 11, 7]
 
 
 def losses(run):
@@ -84,7 +96,7 @@ def test_the_passport_tells_the_whole_run(whole):
     [("answers/base.jsonl", None), ("checkpoints/checkpoint-4/sealed.json", 2), ("adapter/adapter_config.json", 6)],
 )
 def test_a_killed_run_resumes_to_the_same_adapter(whole, shell, tmp_path, file, step):
-    """Killed as soon as `file` is there; the run goes on after `step`. At 2, the disk has lost what was written last."""
+    """Killed as soon as `file` is there; the run goes on after `step`. At 2, the disk has lost what came last."""
     _, hashed, curve, _ = whole
     kill_at(tmp_path, f"*/{file}")
     if step == 2:
@@ -139,17 +151,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole, shell, tmp_path):
     assert weights(newest(tmp_path)) == hashed
     again = shell("train", "quickstart", *SMALL, "--resume")
     assert again.stdout.startswith("Nothing to train: ")
-
-
-@pytest.mark.slow
-def test_docker_stop_is_taken_like_ctrl_c(tmp_path):
-    from hft.train import watcher
-
-    before = signal.getsignal(signal.SIGTERM)
-    with watcher.watcher(tmp_path, [1, 1], None) as seen:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert seen.interrupted
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow

@@ -1,16 +1,23 @@
-"""Several training processes: their environment, and real ones on the CPU (gloo) that are stopped, killed and go on, on two servers."""
+"""Several training processes: their environment, and real ones on the CPU (gloo).
+
+They are stopped, killed and go on, on two servers.
+"""
 
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from several import hft, result, until_step, with_gpus
 
 from hft import machine
+from hft.errors import HftError
+from hft.train.trainer import OutOfMemory
+from hft.train.watcher import STOP
 from hft.train.workers import launch, worker
 
 
@@ -38,7 +45,7 @@ def test_a_worker_whose_card_is_full_before_the_first_step_says_so(monkeypatch, 
     for name, value in {"RANK": "1", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "0,1"}.items():
         monkeypatch.setenv(name, value)
     assert worker.main(tmp_path, "call", None) == 1
-    assert json.loads((tmp_path / launch.failed("call")).read_text()) == {
+    assert json.loads((tmp_path / launch.reason_file("call")).read_text()) == {
         "rank": 1,
         "kind": "error",
         "said": "the GPU's memory is full: CUDA out of memory. Tried to allocate 20.00 MiB.",
@@ -46,12 +53,72 @@ def test_a_worker_whose_card_is_full_before_the_first_step_says_so(monkeypatch, 
     assert "Traceback" in capsys.readouterr().err  # for the workers' log
 
 
+def of_workers(run, code, reason=None, said=""):
+    """A torchrun that ends with this exit code, and workers that leave this behind."""
+
+    def launch_nothing(run, call, *others, leads):
+        (run / "workers.log").write_text(said)
+        if reason:
+            (run / launch.reason_file(call)).write_text(json.dumps(reason))
+        elif not code:
+            (run / launch.DONE).write_text('{"steps": 3}')
+        return code
+
+    return launch_nothing
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said", "error", "problem"),
+    [
+        (1, {"kind": "memory", "rank": 1, "said": ""}, "", OutOfMemory, "^$"),
+        (1, {"kind": "stopped", "rank": 0, "said": ""}, "", KeyboardInterrupt, "^$"),
+        (1, {"kind": "error", "rank": 1, "said": "no row"}, "", HftError, "worker 1 of 2 failed: no row"),
+        (1, None, "1/2 clients joined", HftError, "the other servers did not come within torchrun's 15 minutes"),
+        (1, None, "", HftError, "a worker of 2 was killed: see "),
+    ],
+)
+def test_why_workers_ended_early(monkeypatch, tmp_path, code, reason, said, error, problem):
+    monkeypatch.setattr(launch, "launch", of_workers(tmp_path, code, reason, said))
+    with pytest.raises(error, match=problem):
+        launch.fit(tmp_path, 2, "cpu", None)
+    assert list(tmp_path.glob("failed-*.json")) == []
+
+
+def test_what_the_workers_trained_is_taken_over(monkeypatch, tmp_path):
+    (tmp_path / launch.reason_file("before")).write_text("{}")
+    (tmp_path / "stop").touch()
+    monkeypatch.setattr(launch, "launch", of_workers(tmp_path, 0))
+    assert launch.fit(tmp_path, 2, "cpu", None) == {"steps": 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["workers.log"]
+
+
+def test_what_workers_say_is_kept_and_the_exit_code_returned(tmp_path):
+    words = [sys.executable, "-c", "import sys; print('to the log', file=sys.stderr); sys.exit(3)"]
+    assert launch.wait(words, dict(os.environ), tmp_path, lambda: None) == 3
+    assert (tmp_path / "workers.log").read_text() == "to the log\n"
+
+
+def test_a_ctrl_c_asks_the_workers_to_stop_and_a_second_one_ends_them(tmp_path, capfd):
+    before = signal.getsignal(signal.SIGINT)
+    words = [sys.executable, "-c", "import signal; signal.pause()"]
+
+    def beat():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (tmp_path / STOP).exists()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        launch.wait(words, dict(os.environ), tmp_path, beat)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capfd.readouterr().out.count("Stopping after this step") == 1
+
+
 def workers(folder):
     """The process ids of a run's workers."""
-    found = subprocess.run(
+    listed = subprocess.run(
         ["pgrep", "--full", "python.* -m hft.train.workers.worker"], capture_output=True, text=True
     ).stdout.split()
-    mine = [pid for pid in found if Path(f"/proc/{pid}/cwd").resolve() == folder]
+    mine = [pid for pid in listed if Path(f"/proc/{pid}/cwd").resolve() == folder]
     return [int(pid) for pid in mine if b"torch.distributed.run" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 

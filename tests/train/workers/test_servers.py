@@ -4,9 +4,10 @@ import json
 import threading
 
 import pytest
+from planning import make, wish
 
 from hft.errors import HftError
-from hft.plan import plan
+from hft.plan.wishes import kept
 from hft.recipe import file as recipe_file
 from hft.runs import folder as runs
 from hft.train.workers import launch, servers
@@ -55,19 +56,19 @@ def test_half_of_the_variables_is_an_error(told, changes, said):
 @pytest.mark.parametrize(("wanted", "made"), [(None, 2), ("all", 2), ("8", 8)])
 def test_a_plan_counts_the_processes_of_all_servers(monkeypatch, wanted, made):
     monkeypatch.delenv("HFT_PROCESSES", raising=False)
-    assert plan.make(recipe_file.load("quickstart").recipe, device="cpu", servers=2, processes=wanted).processes == made
+    assert make(recipe_file.load("quickstart").recipe, device="cpu", servers=2, processes=wanted).processes == made
 
 
 def test_only_training_asks_which_servers_there_are(told):
     """Asking a finished run again, or exporting it, is one server's work; half of the variables do not disturb it."""
     told(PET_NODE_RANK="")
-    assert plan.make(recipe_file.load("grpo_quickstart").recipe, device="cpu").processes == 1
+    assert make(recipe_file.load("grpo_quickstart").recipe, device="cpu").processes == 1
 
 
-@pytest.mark.parametrize(("before", "kept"), [(1, None), (2, 2), (3, None), (4, 4)])
-def test_a_run_begun_on_one_server_goes_on_with_two(before, kept):
-    found = plan.kept({"processes": before, "rows_per_device": 4, "backend": "plain"}, {"servers": 2})
-    assert (found.get("processes"), found["backend"]) == (kept, "plain")
+@pytest.mark.parametrize(("before", "processes"), [(1, None), (2, "2"), (3, None), (4, "4")])
+def test_a_run_begun_on_one_server_goes_on_with_two(before, processes):
+    wished = kept({"processes": before, "rows_per_device": 4, "backend": "plain"}, wish(servers=2))
+    assert (wished.processes, wished.backend) == (processes, "plain")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_run_begun_on_one_server_goes_on_with_two(before, kept):
 )
 def test_what_servers_cannot_share(recipe, wanted, said):
     with pytest.raises(HftError, match=said):
-        plan.make(recipe_file.load(recipe).recipe, device="cpu", servers=2, processes=wanted)
+        make(recipe_file.load(recipe).recipe, device="cpu", servers=2, processes=wanted)
 
 
 def test_each_server_starts_its_share_without_a_rendezvous_of_our_own(told, monkeypatch, tmp_path):
