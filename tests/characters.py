@@ -2,7 +2,10 @@
 
 
 class Characters:
-    """A tokenizer: one token a character, 1 in front of a text, 0 at the end of a turn; and what else `change` does to a text."""
+    """A tokenizer: one token a character, 1 in front of a text, 0 at the end of a turn.
+
+    `change` is what else it does to a text.
+    """
 
     eos_token_id, eos_token, chat_template = 0, "<end>", None
 

@@ -75,7 +75,7 @@ def test_looking_imports_nothing_heavy(tmp_path, words):
         (
             ["train", "quickstart", "--backend", "megatron"],
             1,
-            "--backend: 'megatron' is not known\n  Fix: choose one of: unsloth, plain",
+            "--backend: 'megatron' is not known\n  Fix: choose one of: plain, unsloth",
         ),
         (
             ["train", "quickstart", "--rows-per-device", "3"],
@@ -156,10 +156,9 @@ def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
         pytest.skip("KorQuAD is not in the shared data folder (its licence forbids shipping it)")
     path = tmp_path / "answers.json"
     from hft.data.sources import korquad
-    from hft.recipe.sources import Korquad
 
     file = "KorQuAD_v1.0_dev.visible.json"
-    rows = list(korquad.rows(Korquad(source="korquad", file=file), SHARED / "korquad"))
+    rows = list(korquad.rows(korquad.Spec(source="korquad", file=file), SHARED / "korquad"))
     path.write_text(
         json.dumps({row["id"]: f"'{row['answer']}'." for row in rows}, ensure_ascii=False), encoding="utf-8"
     )

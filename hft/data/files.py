@@ -14,7 +14,7 @@ def folder() -> Path:
 
 
 def present(file: str, beside: Path) -> Path | None:
-    """The file beside the recipe, else in the data folder, else beside other recipes, else fetched into the cache, else None."""
+    """The file where it lies: beside the recipe, in the data folder, beside other recipes, in the cache; else None."""
     places = (beside, folder(), *catalogue.folders(), files.cache() / "data")
     return next((place / file for place in places if (place / file).is_file()), None)
 
@@ -27,9 +27,14 @@ def fetched() -> Path:
 
 def find(file: str, beside: Path) -> Path:
     """The file beside the recipe, else in the data folder. Raises HftError that says where it looked."""
-    if found := present(file, beside):
-        return found
+    if path := present(file, beside):
+        return path
     raise HftError(
         f"no data file {file} in {beside} or {folder()}",
         f"put it into {folder()}, or name its folder: DATA=/path (hft: HFT_DATA=/path)",
     )
+
+
+def facts(file: str, beside: Path) -> dict:
+    """What the passport keeps of a source that is one file: its name and SHA-256."""
+    return {"file": file, "sha256": files.sha256(find(file, beside))}

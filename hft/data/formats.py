@@ -36,10 +36,10 @@ def question(row: dict, told: str | None) -> tuple[str, str]:
     return f"{head}{passage}Question: {pick(row, 'question').strip()}\nAnswer:", pick(row, "answer")
 
 
-# The form in which the medical reasoning models of the lab are trained and asked: told who it is, it thinks before it answers.
+# The lab's medical reasoning models are trained and asked in this form: told who it is, it thinks before it answers.
 EXPERT = (
-    "Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about the question "
-    "and reason step by step, so that the response is logical and accurate."
+    "Below is an instruction that describes a task, paired with a question. Before you answer, think carefully about "
+    "the question and reason step by step, so that the response is logical and accurate."
 )
 MEDICAL = (
     "You are a medical expert with advanced knowledge of clinical reasoning, diagnostics and treatment planning. "
@@ -48,7 +48,10 @@ MEDICAL = (
 
 
 def reasoning(row: dict, told: str | None) -> tuple[str, str]:
-    """The lab's template: an expert's instruction, question, reasoning (Complex_CoT) between <think> tags, answer (Response)."""
+    """The lab's template: an expert's instruction, question, reasoning between <think> tags, answer.
+
+    Columns: question; reasoning (or Complex_CoT); answer (or Response).
+    """
     asked = pick(row, "question", "Question", "instruction").strip()
     given = optional(row, "context", "input")
     asked = f"{asked}\n\n{given}" if given else asked
@@ -70,22 +73,23 @@ def en_ko(row: dict, told: str | None) -> tuple[str, str]:
 
 
 def codeio(row: dict, told: str | None) -> tuple[str, str]:
-    """A row of `source: codeio`: a problem, code that solves it, and the input or the output that is given; the other is asked for."""
+    """A row of `source: codeio`: a problem, code that solves it, its input or its output; the other is asked for."""
     kind = pick(row, "kind")
     given = "Output" if kind == "input" else "Input"
     wanted = "an input that gives this output" if kind == "input" else "the output for this input"
     problem = "\n\n".join(part for part in (optional(row, "problem"), optional(row, "requirements")) if part)
     task = told or f"Find {wanted}, without running the code. Reason step by step and end with JSON:"
     return (
-        f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n### {given} of `{pick(row, 'name')}`:\n"
+        f"{problem}\n\n### Code:\n```python\n{pick(row, 'code').strip()}\n```\n\n"
+        f"### {given} of `{pick(row, 'name')}`:\n"
         f'{pick(row, f"{given.lower()}_json")}\n\n### Task:\n{task} {{"{kind}": ...}}\n\n### Response:'
     ), pick(row, "answer")
 
 
 def chat(row: dict, told: str | None) -> tuple[Messages, str]:
-    """The model's own chat template: `messages`, or context and question as the user's turn and the answer as the model's.
+    """The model's own chat template: `messages`, or context and question as the user's turn.
 
-    A row with reasoning (Complex_CoT) gets it between <think> tags in front of the answer.
+    The answer is the model's turn; the row's reasoning (Complex_CoT) stands between <think> tags in front of it.
     """
     system = [{"role": "system", "content": told}] if told else []
     if turns := row.get("messages"):
@@ -95,10 +99,9 @@ def chat(row: dict, told: str | None) -> tuple[Messages, str]:
     question = pick(row, "question", "Question", "instruction").strip()
     asked = "\n\n".join(part for part in (optional(row, "context", "input"), question) if part)
     thought, answer = optional(row, "reasoning", "Complex_CoT"), pick(row, "answer", "Response", "output")
-    return [
-        *system,
-        {"role": "user", "content": asked},
-    ], f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}" if thought else answer
+    if thought:
+        answer = f"{THINK[0]}\n{thought}\n{THINK[1]}\n\n{answer.strip()}"
+    return [*system, {"role": "user", "content": asked}], answer
 
 
 def asked(prompt: str, context: str) -> dict:
@@ -117,7 +120,8 @@ def asked(prompt: str, context: str) -> dict:
     )
 
 
-FORMATS = {one.__name__: one for one in (instruction, question, reasoning, codeio, chat, ko_en, en_ko)}
+BUILT_IN: tuple[Callable, ...] = (instruction, question, reasoning, codeio, chat, ko_en, en_ko)
+FORMATS = {function.__name__: function for function in BUILT_IN}
 
 
 def pick(row: dict, *names: str) -> str:

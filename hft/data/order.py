@@ -39,7 +39,7 @@ def lengths(recipe: Recipe, samples: list[Any]) -> list[int] | None:
     """Tokens of each tokenised sample, in the order of training; None before completions are written (grpo)."""
     if recipe.grpo:
         return None
-    sizes = [len(sample.tokens.prompt_ids) + len(sample.tokens.completion_ids) for sample in samples]
+    sizes = [sample.tokens.length for sample in samples]
     return [sizes[place] for place in order(recipe, len(samples))]
 
 

@@ -7,7 +7,7 @@ SUSPECT = 0.5  # a held-out row with at least this share of its 8-grams in the t
 
 
 class Overlap(NamedTuple):
-    """Counts are held-out rows, out of `rows`; `ngrams` is the mean share of their 8-grams found in the training rows."""
+    """Counts of held-out rows, out of `rows`; `ngrams` is the mean share of their 8-grams that training rows have."""
 
     rows: int
     same_row: int
@@ -18,11 +18,14 @@ class Overlap(NamedTuple):
 
     @property
     def leaks(self) -> bool:
+        """Whether the held-out rows say little about new ones."""
         return bool(self.same_row or self.same_context or 2 * self.suspect > self.rows)
 
     def describe(self) -> str:
+        """The counts in a sentence."""
         return (
-            f"of {self.rows} held-out rows {self.same_row} are training rows, {self.same_context} have a trained context, "
+            f"of {self.rows} held-out rows {self.same_row} are training rows, "
+            f"{self.same_context} have a trained context, "
             f"{self.suspect} have {SUSPECT:.0%} or more of their {WORDS}-grams in training rows "
             f"(mean {self.ngrams:.0%}); {self.same_question} repeat a question's wording"
         )
@@ -31,9 +34,8 @@ class Overlap(NamedTuple):
 def texts(row: dict) -> tuple[str, str]:
     """(context, question) of a row, white space collapsed; what is absent is empty."""
     if row.get("messages"):
-        return "", " ".join(
-            " ".join(str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system").split()
-        )
+        turns = [str(turn.get("content")) for turn in row["messages"][:-1] if turn.get("role") != "system"]
+        return "", " ".join(" ".join(turns).split())
     context = row.get("context") or row.get("input") or ""
     asked = row.get("question") or row.get("Question") or row.get("instruction") or ""
     return " ".join(str(context).split()), " ".join(str(asked).split())

@@ -1,13 +1,18 @@
-"""Rows from a recipe's sources to tokenised samples: filters, counts, splits. Nothing is dropped without being counted."""
+"""Rows from a recipe's sources to samples: renamed, in their prompt format, drawn from a mixture.
+
+Nothing is dropped without being counted.
+"""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hft.data import formats, sources
-from hft.data import tokens as prompts
 from hft.data.sources import mixture
+from hft.data.tokens import Tokens
 from hft.errors import HftError
 from hft.recipe.file import Loaded
+
+Counts = dict[str, int]  # rows read, dropped by each filter (below 0), kept
 
 
 class Sample(NamedTuple):
@@ -17,8 +22,14 @@ class Sample(NamedTuple):
     row: dict  # as the source gave it
     prompt: str | formats.Messages
     answers: list[str]  # the right ones; the first is trained on
-    tokens: prompts.Tokens | None  # None until a tokenizer is at hand
+    encoded: Tokens | None  # None until a tokenizer is at hand
     format: str | None = None  # of its source, where that is not the recipe's
+
+    @property
+    def tokens(self) -> Tokens:
+        """The row as the model reads it."""
+        assert self.encoded is not None, "this sample was prepared without a tokenizer"
+        return self.encoded
 
 
 class Read(NamedTuple):
@@ -26,22 +37,27 @@ class Read(NamedTuple):
 
     train: list[Sample]
     evaluate: list[Sample]
-    counts: dict[str, dict[str, int]]
+    counts: dict[str, Counts]
 
 
 def read(loaded: Loaded) -> Read:
     """Read the recipe's sources; needs no tokenizer and no model. Raises HftError with file, row and field."""
-    counts, wanted = {}, loaded.recipe.data
+    counts: dict[str, Counts] = {}
+    wanted = loaded.recipe.data
     train = read_side(loaded, wanted.train, "train", counts)
     return Read(train, read_side(loaded, wanted.evaluate, "evaluate", counts) if wanted.evaluate else [], counts)
 
 
-def describe(counts: dict[str, int]) -> str:
+def describe(counts: Counts) -> str:
+    """`read 10, empty -2, kept 8`."""
     return ", ".join(f"{name} {number:+,}" if number < 0 else f"{name} {number:,}" for name, number in counts.items())
 
 
-def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
-    """One side's samples; `counts[side]` says how many rows were read and what was dropped, for each part of a mixture too."""
+def read_side(loaded: Loaded, source: Any, side: str, counts: dict[str, Counts]) -> list[Sample]:
+    """The samples of one side, `train` or `evaluate`.
+
+    `counts[side]` says how many rows were read and what was dropped, for each part of a mixture too.
+    """
     if source.source != "mixture":
         return read_source(loaded, source, side, side, counts)
     seed, drawn = loaded.recipe.train.seed, []
@@ -49,14 +65,14 @@ def read_side(loaded: Loaded, source, side: str, counts: dict) -> list[Sample]:
         name = f"{side} part {number}"
         samples = read_source(loaded, part, side, name, counts, number - 1)
         drawn.append(sample(samples, part.sample, seed, counts[name]))
-    if empty := [number for number, one in enumerate(drawn, 1) if not one]:
+    if empty := [number for number, samples in enumerate(drawn, 1) if not samples]:
         raise HftError(
             f"part {empty[0]} of the mixture ({sources.locate(source.parts[empty[0] - 1])}) has no row: "
             f"{describe(counts[f'{side} part {empty[0]}'])}",
             f"look at data.{side}.parts.{empty[0] - 1}, or leave it out",
         )
-    sizes = mixture.sizes([len(one) for one in drawn], source.weights)
-    mixed = []
+    sizes = mixture.sizes([len(samples) for samples in drawn], source.weights)
+    mixed: list[Sample] = []
     for number, (samples, size) in enumerate(zip(drawn, sizes, strict=True), 1):
         count = counts[f"{side} part {number}"]
         chosen = sample(samples, size, seed, count)
@@ -83,18 +99,25 @@ def remedy(problem: Exception, written: str, where: str) -> str:
     return f"map the column in the recipe: {where}.columns: {{{wanted}: YOUR_COLUMN}}; or choose another format"
 
 
-def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part: int | None = None) -> list[Sample]:
-    """The samples of one source; `counts[name]` says how many rows were read and what was dropped."""
+def read_source(
+    loaded: Loaded, source: Any, side: str, name: str, counts: dict[str, Counts], part: int | None = None
+) -> list[Sample]:
+    """The samples of one source; `counts[name]` says how many rows were read and what was dropped.
+
+    `part` is the source's place in a mixture, from 0. Raises HftError with source and row where the format makes
+    nothing of it.
+    """
     count = counts[name] = {"read": 0}
     written = source.format or loaded.recipe.prompt.format
-    told = source.instruction or loaded.recipe.prompt.instruction
+    instruction = source.instruction or loaded.recipe.prompt.instruction
     form = formats.form(written, loaded.code)
-    kept, seen = [], set()
+    kept: list[Sample] = []
+    seen: set[tuple[str, str]] = set()
     for number, row in enumerate(sources.rows(source, loaded.path.parent), 1):
         count["read"] += 1
         row = {**row, **rename(row, source, side, number)}
         try:
-            prompt, answer = form(row, told)
+            prompt, answer = form(row, instruction)
         except Exception as problem:  # the recipe's own function may raise anything
             raise HftError(
                 f"{sources.locate(source)}, row {number}: the format '{written}' " + unmade(problem),
@@ -121,7 +144,7 @@ def read_source(loaded: Loaded, source, side: str, name: str, counts: dict, part
     return kept
 
 
-def rename(row: dict, source, side: str, number: int) -> dict:
+def rename(row: dict, source: Any, side: str, number: int) -> dict:
     """The columns that the recipe maps. Raises HftError with the row's own columns when one is missing."""
     for name in source.columns.values():
         if name not in row:
@@ -132,11 +155,14 @@ def rename(row: dict, source, side: str, number: int) -> dict:
     return {wanted: row[name] for wanted, name in source.columns.items()}
 
 
-def sample(samples: list[Sample], wanted: int | None, seed: int, count: dict | None) -> list:
-    """A seeded sample in the rows' own order: those whose hashed id comes first, so that a filter before it does not reshuffle it."""
+def sample(samples: list[Sample], wanted: int | None, seed: int, count: Counts) -> list[Sample]:
+    """A seeded sample in the rows' own order; `count` says how many are left out.
+
+    The rows whose hashed id comes first, so that a filter before it does not reshuffle it.
+    """
     if wanted is None or wanted >= len(samples):
         return samples
     ranks = {i: hashlib.sha256(f"{seed} {one.id}".encode()).digest() for i, one in enumerate(samples)}
-    chosen = sorted(sorted(ranks, key=ranks.get)[:wanted])
+    chosen = sorted(sorted(ranks, key=lambda place: ranks[place])[:wanted])
     count["not sampled"] = count.get("not sampled", 0) + wanted - len(samples)
     return [samples[i] for i in chosen]

@@ -1,11 +1,11 @@
-"""Tokenised rows, kept between runs in a private folder: the same texts, tokenizer and code are not tokenised again."""
+"""Tokenised rows, kept between runs in a private folder: the same texts, tokenizer and code are tokenised once."""
 
 import hashlib
 import inspect
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hft import files, terminal
 from hft.data.formats import THINK, Messages
@@ -23,18 +23,20 @@ class Tokens(NamedTuple):
     prompt_ids: list[int]
     completion_ids: list[int]
 
+    @property
+    def length(self) -> int:
+        """Tokens of the whole."""
+        return len(self.prompt_ids) + len(self.completion_ids)
 
-def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer, what: str) -> list[Tokens]:
+
+def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer: Any, what: str) -> list[Tokens]:
     """Tokens of (prompt, answer) pairs, from the cache where it has them."""
-    place = (
-        folder() / f"{key(pairs, tokenizer)}.parquet"
-        if len(pairs) > FEW and hasattr(tokenizer, "backend_tokenizer")
-        else None
-    )
-    if place and (found := read(place)):
-        return found
+    many = len(pairs) > FEW
+    place = folder() / f"{key(pairs, tokenizer)}.parquet" if many and hasattr(tokenizer, "backend_tokenizer") else None
+    if place and (kept := read(place)):
+        return kept
     made = []
-    with terminal.bar(f"tokenising {what} rows", len(pairs)) if len(pairs) > FEW else terminal.silent() as shown:
+    with terminal.bar(f"tokenising {what} rows", len(pairs)) if many else terminal.silent() as shown:
         for number, (prompt, answer) in enumerate(pairs, 1):
             made.append(encode(prompt, answer, tokenizer))
             shown.advance(number)
@@ -45,18 +47,19 @@ def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer, what: str) ->
 
 def folder() -> Path:
     """Each user's own: the rows may not be for everyone's eyes."""
-    found = files.cache() / f"tokenised-{os.getuid()}"
-    found.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return found
+    own = files.cache() / f"tokenised-{os.getuid()}"
+    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return own
 
 
-def key(pairs: list[tuple[str | Messages, str]], tokenizer) -> str:
+def key(pairs: list[tuple[str | Messages, str]], tokenizer: Any) -> str:
     """A digest of all that the tokens depend on: tokenizer, the code that renders rows, the rows."""
-    seen = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
-    seen.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, inspect.getsource(encode)]).encode())
+    code = [inspect.getsource(function) for function in (encode, encode_text, encode_chat)]
+    digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, code]).encode())
     for pair in pairs:
-        seen.update(json.dumps(pair).encode())
-    return seen.hexdigest()
+        digest.update(json.dumps(pair).encode())
+    return digest.hexdigest()
 
 
 def read(place: Path) -> list[Tokens] | None:
@@ -76,34 +79,43 @@ def keep(place: Path, made: list[Tokens]) -> None:
     import pyarrow
     from pyarrow import parquet
 
+    table = {name: [getattr(tokens, name) for tokens in made] for name in Tokens._fields}
     with files.draft(place) as draft:
-        parquet.write_table(
-            pyarrow.table({name: [getattr(one, name) for one in made] for name in Tokens._fields}), draft
-        )
+        parquet.write_table(pyarrow.table(table), draft)
     for old in sorted(place.parent.glob("*.parquet"), key=lambda path: path.stat().st_mtime)[:-MOST]:
         old.unlink(missing_ok=True)
 
 
-def encode(prompt: str | Messages, answer: str, tokenizer) -> Tokens:
+def encode(prompt: str | Messages, answer: str, tokenizer: Any) -> Tokens:
     """Render and tokenise one example; the completion ends with the token that ends the model's turn.
 
-    A text prompt never ends in a space: the space goes in front of the answer, where the model's tokens have it.
     Raises HftError when a chat is wanted from a tokenizer without a chat template.
     """
     if isinstance(prompt, str):
-        text = prompt.rstrip()
-        space = "" if text != prompt and prompt.endswith("\n") else " "
-        text, completion = (prompt.rstrip(" "), answer.strip()) if not space else (text, space + answer.strip())
-        prompt_ids = tokenizer(text)["input_ids"]
-        both = tokenizer(text + completion)["input_ids"]
-        # Tokens may join over the seam; then the two parts are tokenised apart, as generation will see them.
-        joined = both[: len(prompt_ids)] == prompt_ids
-        completion_ids = (
-            both[len(prompt_ids) :] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
-        )
-        if completion_ids[-1:] != [tokenizer.eos_token_id]:
-            completion_ids = [*completion_ids, tokenizer.eos_token_id]
-        return Tokens(text, completion, prompt_ids, completion_ids)
+        return encode_text(prompt, answer, tokenizer)
+    return encode_chat(prompt, answer, tokenizer)
+
+
+def encode_text(prompt: str, answer: str, tokenizer: Any) -> Tokens:
+    """A text and its continuation.
+
+    The prompt never ends in a space: the space goes in front of the answer, where the model's tokens have it.
+    """
+    text, completion = prompt.rstrip(), f" {answer.strip()}"
+    if text != prompt and prompt.endswith("\n"):  # the prompt's own line end stands between the two
+        text, completion = prompt.rstrip(" "), answer.strip()
+    prompt_ids = tokenizer(text)["input_ids"]
+    both = tokenizer(text + completion)["input_ids"]
+    # Tokens may join over the seam; then the two parts are tokenised apart, as generation will see them.
+    joined = both[: len(prompt_ids)] == prompt_ids
+    completion_ids = both[len(prompt_ids) :] if joined else tokenizer(completion, add_special_tokens=False)["input_ids"]
+    if completion_ids[-1:] != [tokenizer.eos_token_id]:
+        completion_ids = [*completion_ids, tokenizer.eos_token_id]
+    return Tokens(text, completion, prompt_ids, completion_ids)
+
+
+def encode_chat(prompt: Messages, answer: str, tokenizer: Any) -> Tokens:
+    """A conversation in the form of the tokenizer's chat template, and the model's turn that follows it."""
     if not tokenizer.chat_template:
         raise HftError(
             "this model's tokenizer has no chat template",

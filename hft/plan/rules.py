@@ -10,8 +10,9 @@ from hft.plan.micro_batches import Candidate, Setting, divisors
 from hft.plan.shape import Shape
 from hft.plan.wishes import Decision, Wishes, decide
 from hft.recipe.schema import Recipe
+from hft.recipe.section import members
 
-BACKENDS = ("unsloth", "plain")
+BACKENDS = members("model/backends")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
 USUAL_STEPS = 100  # of a training whose rows are not counted yet, for the pace of checkpoints

@@ -30,11 +30,12 @@ def problem(written: str, folder: Path) -> str | None:
 
 def load(written: str, folder: Path) -> Callable:
     """Return the function. Raises HftError when it is not there."""
-    if said := problem(written, folder):
-        raise HftError(said, "write it as file.py:function, with the file beside the recipe")
+    if reason := problem(written, folder):
+        raise HftError(reason, "write it as file.py:function, with the file beside the recipe")
     file, _, name = written.partition(":")
     path = folder / file
     spec = importlib.util.spec_from_file_location(f"hft_recipe_{path.stem}", path)
+    assert spec and spec.loader, "a file whose name ends in .py has both"
     module = importlib.util.module_from_spec(spec)  # kept out of sys.modules: two recipes may use one name
     try:
         spec.loader.exec_module(module)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,14 +17,14 @@ def folders() -> list[Path]:
 
 def catalogue() -> dict[str, Path]:
     """`{name: file}` of every recipe, sorted by name; an earlier folder hides a later one."""
-    found = {}
+    recipes: dict[str, Path] = {}
     for folder in folders():
         for path in sorted(filter(Path.is_file, folder.glob("*.yaml"))):
-            found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+            recipes.setdefault(path.stem, path)
+    return dict(sorted(recipes.items()))
 
 
-def suggest(word: str, known) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'rank'?` when a known word is close, else an empty string."""
     close = difflib.get_close_matches(word, [one for one in known if one != word], n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

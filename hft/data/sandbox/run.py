@@ -1,4 +1,4 @@
-"""Run foreign Python in a sandbox: bubblewrap, with its own network, processes and files, and limits on everything else."""
+"""Run foreign Python in a sandbox: bubblewrap, with its own network, processes and files, and limits on the rest."""
 
 import contextlib
 import functools
@@ -16,11 +16,25 @@ from hft.errors import HftError
 
 GIB = 2**30
 INSIDE = Path(__file__).with_name("inside.py")
-NOBODY = "65534"
 SCRATCH = 16 * 2**20  # bytes that the code may write, in memory
 ANSWER = 4 * 2**20  # bytes that it may answer
 ALLOW = "HFT_RUN_CODE"
 STATUSES = ("ok", "error", "exits", "memory", "output", "mutates its input", "not JSON", "not finite", "too large")
+# Exit codes of a process that was killed, by the shell's count and by Python's: KILL, XCPU, SEGV.
+ENDS = {137: "killed", 152: "timeout", 139: "memory", -9: "killed", -24: "timeout", -11: "memory"}
+
+ALONE = (
+    *("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--die-with-parent", "--new-session", "--clearenv"),
+)
+READ_ONLY = ("--remount-ro", "/dev", "--remount-ro", "/")
+NOBODY = "65534"
+AS_NOBODY = (
+    *("/usr/bin/setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"),
+    *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
+)
+USUAL = {"seed": 0, "days": 0, "sizes": True}  # of a job that says nothing else
+TRIAL = {**USUAL, "code": "def f(n): return n", "function": "f", "inputs": ["1"], "path": [], "limits": {}}
 
 
 class Limits(NamedTuple):
@@ -33,6 +47,8 @@ class Limits(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    """What came of a job."""
+
     status: str  # ok, or why there is no result: timeout, memory, exits, killed, output, error
     pairs: list[dict]  # {input, output, status}
     detail: str = ""
@@ -40,21 +56,7 @@ class Outcome(NamedTuple):
 
 def run(job: dict, limits: Limits = Limits(), hash_seed: int = 0) -> Outcome:  # noqa: B008  a named tuple never changes
     """Run a job of inside.py. Raises HftError where there is no isolation and none was waived."""
-    told = {
-        "seed": 0,
-        "days": 0,
-        "sizes": True,
-        "path": [sysconfig.get_path("purelib")],
-        **job,
-        "limits": {
-            "AS": limits.memory,
-            "CPU": int(limits.seconds) + 1,
-            "NPROC": limits.processes,
-            "FSIZE": limits.file,
-            "CORE": 0,
-            "NOFILE": 64,
-        },
-    }
+    whole = {**USUAL, "path": [sysconfig.get_path("purelib")], **job, "limits": resource_limits(limits)}
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as answer:
         process = subprocess.Popen(
             [*isolation(), *python(hash_seed)],
@@ -66,7 +68,7 @@ def run(job: dict, limits: Limits = Limits(), hash_seed: int = 0) -> Outcome:  #
             start_new_session=True,
         )
         try:
-            process.communicate(json.dumps(told).encode(), timeout=limits.seconds)
+            process.communicate(json.dumps(whole).encode(), timeout=limits.seconds)
         except subprocess.TimeoutExpired:
             return Outcome("timeout", [])
         except BrokenPipeError:
@@ -77,30 +79,34 @@ def run(job: dict, limits: Limits = Limits(), hash_seed: int = 0) -> Outcome:  #
         return read(answer.read(ANSWER + 1), process.returncode)
 
 
-def stop(process) -> None:
+def resource_limits(limits: Limits) -> dict[str, int]:
+    """What the inside sets itself, by the names of `resource`."""
+    return {
+        "AS": limits.memory,
+        "CPU": int(limits.seconds) + 1,
+        "NPROC": limits.processes,
+        "FSIZE": limits.file,
+        "CORE": 0,
+        "NOFILE": 64,
+    }
+
+
+def stop(process: subprocess.Popen) -> None:
     """Kill the whole group; bubblewrap's death takes everything inside with it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait()
 
 
-def read(said: bytes, code: int) -> Outcome:
+def read(answer: bytes, code: int) -> Outcome:
     """What the inside answered; a process that ended without an answer was killed or ended itself."""
-    if len(said) > ANSWER:
+    if len(answer) > ANSWER:
         return Outcome("output", [])
     try:
-        found = json.loads(said)
-        return Outcome(known(found["status"]), [sound(pair) for pair in found["pairs"]], str(found["detail"]))
+        result = json.loads(answer)
+        return Outcome(known(result["status"]), [sound(pair) for pair in result["pairs"]], str(result["detail"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the code may have written it itself
-        killed = {
-            137: "killed",
-            152: "timeout",
-            139: "memory",
-            -9: "killed",
-            -24: "timeout",
-            -11: "memory",
-        }  # KILL, XCPU, SEGV
-        return Outcome(killed.get(code, "exits"), [])
+        return Outcome(ENDS.get(code, "exits"), [])
 
 
 def sound(pair: dict) -> dict:
@@ -116,23 +122,27 @@ def sound(pair: dict) -> dict:
 
 
 def known(status: str) -> str:
+    """The status, where it is one. Raises ValueError for anything else."""
     return STATUSES[STATUSES.index(status)]
 
 
 def python(hash_seed: int) -> list[str]:
     """The interpreter, without the user's settings, on the file that runs inside."""
-    told = (
+    environment = (
         f"PYTHONHASHSEED={hash_seed}",
         "OPENBLAS_NUM_THREADS=1",
         "OMP_NUM_THREADS=1",
         "HOME=/scratch",
         "LANG=C.UTF-8",
     )
-    return ["/usr/bin/env", "-i", *told, os.path.realpath(sys.executable), "-s", "-P", "-B", str(INSIDE)]
+    return ["/usr/bin/env", "-i", *environment, os.path.realpath(sys.executable), "-s", "-P", "-B", str(INSIDE)]
 
 
 def interpreter() -> list[Path]:
-    """What Python needs: the program, its library, hft's packages, the file that runs inside; not all of a prefix, which may be a home."""
+    """What Python needs: the program, its library, hft's packages, the file that runs inside.
+
+    Not all of a prefix, which may be a home.
+    """
     library = Path(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("LDLIBRARY") or "")
     places = [
         os.path.realpath(sys.executable),
@@ -146,7 +156,10 @@ def interpreter() -> list[Path]:
 
 @functools.cache
 def isolation() -> tuple[str, ...]:
-    """The words in front of the interpreter. Raises HftError where the machine cannot isolate and HFT_RUN_CODE does not waive it."""
+    """The words in front of the interpreter.
+
+    Raises HftError where the machine cannot isolate and HFT_RUN_CODE does not waive it.
+    """
     if os.environ.get(ALLOW) == "unprotected":
         return ()
     remedy = f"in a machine or container that holds nothing of value: {ALLOW}=unprotected (limits only, no isolation)"
@@ -156,47 +169,19 @@ def isolation() -> tuple[str, ...]:
             "the data brings code to run, and the sandbox for it, bubblewrap, is not installed",
             f"apt-get install bubblewrap; or, {remedy}",
         )
-    words = [program, *bubblewrap()]
-    trial = json.dumps(
-        {
-            "code": "def f(n): return n",
-            "function": "f",
-            "inputs": ["1"],
-            "seed": 0,
-            "days": 0,
-            "sizes": True,
-            "path": [],
-            "limits": {},
-        }
-    )
-    tried = subprocess.run([*words, *python(0)], input=trial, capture_output=True, text=True)
+    words = (program, *bubblewrap())
+    tried = subprocess.run([*words, *python(0)], input=json.dumps(TRIAL), capture_output=True, text=True)
     if tried.returncode or '"status": "ok"' not in tried.stdout:
         raise HftError(
             f"the data brings code to run, and bubblewrap may not isolate it here: {tried.stderr.strip()}",
             f"run it outside of the container, or with --security-opt seccomp=unconfined; or, {remedy}",
         )
-    return tuple(words)
+    return words
 
 
 def bubblewrap() -> list[str]:
-    """No network, no processes but its own, no file but the interpreter's, read-only but for a scratch folder in memory."""
-    words = [
-        "--unshare-net",
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--unshare-uts",
-        "--unshare-cgroup-try",
-        "--die-with-parent",
-        "--new-session",
-        "--clearenv",
-        "--ro-bind",
-        "/usr",
-        "/usr",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-    ]
+    """No network, no processes but its own, no file but the interpreter's; a scratch folder in memory to write to."""
+    words = [*ALONE, "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
     for place in map(Path, ("/bin", "/sbin", "/lib", "/lib64")):
         if place.is_symlink():
             words += ["--symlink", str(place.readlink()), str(place)]
@@ -207,32 +192,7 @@ def bubblewrap() -> list[str]:
             for parent in reversed(place.parents[:-1]):  # bubblewrap would make them for root alone
                 words += ["--perms", "0755", "--dir", str(parent)]
             words += ["--ro-bind", str(place), str(place)]
-    words += [
-        "--size",
-        str(SCRATCH),
-        "--perms",
-        "1777",
-        "--tmpfs",
-        "/scratch",
-        "--chdir",
-        "/scratch",
-        "--remount-ro",
-        "/dev",
-        "--remount-ro",
-        "/",
-    ]
+    words += ["--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/scratch", "--chdir", "/scratch", *READ_ONLY]
     if os.geteuid() == 0:  # limits on processes do not hold for root
-        return [
-            *words,
-            "--",
-            "/usr/bin/setpriv",
-            "--reuid",
-            NOBODY,
-            "--regid",
-            NOBODY,
-            "--clear-groups",
-            "--no-new-privs",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-        ]
+        return [*words, "--", *AS_NOBODY]
     return [*words, "--unshare-user", "--cap-drop", "ALL", "--"]

@@ -1,45 +1,36 @@
-"""Data sources: `source: korquad` in a recipe is korquad.py here; each has `rows(source, beside) -> Iterator[dict]`."""
+"""Data sources: `source: korquad` in a recipe is korquad.py here. Each module has all that hft knows of its source.
+
+Spec       its section of the recipe
+LICENCE    what a model card says of its rows; None where it has to be asked for, or is not known
+CHEAP      whether its rows can be counted without fetching and without running anything
+rows(source, beside)     its rows, one dict each; `beside` is the recipe's folder
+locate(source)           what messages call it
+facts(source, beside)    what a passport keeps of it
+"""
 
 import importlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from hft import files
-from hft.data import files as data_files
+
+def module(source: Any) -> ModuleType:
+    """The module of a recipe's source."""
+    return importlib.import_module(f"hft.data.sources.{source.source}")
 
 
-def rows(source, beside: Path) -> Iterator[dict]:
+def rows(source: Any, beside: Path) -> Iterator[dict]:
     """The rows of a source, by its module; only the `first` ones where it says so."""
-    return itertools.islice(
-        importlib.import_module(f"hft.data.sources.{source.source}").rows(source, beside), source.first
-    )
+    return itertools.islice(module(source).rows(source, beside), source.first)
 
 
-def locate(source) -> str:
+def locate(source: Any) -> str:
     """What messages call this source: its file, folder, dataset@revision, or parts."""
-    match source.source:
-        case "hub":
-            return f"{source.name}@{source.revision}"
-        case "mixture":
-            return " + ".join(map(locate, source.parts))
-        case "aihub":
-            return source.folder
-    return source.file
+    return module(source).locate(source)
 
 
-def facts(source, beside: Path) -> dict:
-    """What the passport keeps of a source: the SHA-256 of its file or of each file of its folder; dataset and revision."""
-    match source.source:
-        case "hub":
-            return {"dataset": locate(source)}
-        case "mixture":
-            return {"parts": [facts(part, beside) for part in source.parts]}
-        case "aihub":
-            from hft.data.sources import aihub
-
-            return {
-                "folder": source.folder,
-                "sha256": {path.name: files.sha256(path) for path in aihub.workbooks(source, beside)},
-            }
-    return {"file": source.file, "sha256": files.sha256(data_files.find(source.file, beside))}
+def facts(source: Any, beside: Path) -> dict:
+    """What the passport keeps of a source: its name or folder with the SHA-256 of each file; dataset and revision."""
+    return module(source).facts(source, beside)

@@ -2,11 +2,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from hft.errors import HftError
+from hft.recipe.section import Rows
+
+LICENCE = None  # the Hub is asked for it
+CHEAP = False  # it may have to be fetched
 
 
-def rows(source, beside: Path) -> Iterator[dict]:
+class Spec(Rows):
+    """A dataset on the Hub."""
+
+    source: Literal["hub"]
+    name: str = Field(description="dataset on the Hugging Face Hub")
+    revision: str = Field(description="commit hash, tag or branch")
+    subset: str | None = Field(None, description="the dataset's configuration")
+    split: str = Field("train", description="the dataset's split")
+
+
+def rows(source: Spec, beside: Path) -> Iterator[dict]:
     """Yield one dict a row, in the dataset's order. Raises HftError when it cannot be had."""
     import datasets
 
@@ -19,3 +36,13 @@ def rows(source, beside: Path) -> Iterator[dict]:
             "check name, revision and split; a private one needs HF_TOKEN; offline it must be in the cache",
         ) from problem
     yield from loaded
+
+
+def locate(source: Spec) -> str:
+    """The dataset's name and revision."""
+    return f"{source.name}@{source.revision}"
+
+
+def facts(source: Spec, beside: Path) -> dict:
+    """The dataset's name and revision."""
+    return {"dataset": locate(source)}

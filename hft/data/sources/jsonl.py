@@ -3,14 +3,28 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from hft.data import files as data_files
 from hft.errors import HftError
+from hft.recipe.section import Rows
+
+LICENCE = None  # the user's own file
+CHEAP = True
 
 
-def rows(source, beside: Path) -> Iterator[dict]:
+class Spec(Rows):
+    """A file of rows."""
+
+    source: Literal["jsonl"]
+    file: str = Field(description="a .jsonl, .json, .csv or .parquet file beside the recipe or in the data folder")
+
+
+def rows(source: Spec, beside: Path) -> Iterator[dict]:
     """Yield one dict a row, in file order. Raises HftError with file and row for what is not an object."""
     path = data_files.find(source.file, beside)
     read = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv, ".parquet": read_parquet}.get(path.suffix)
@@ -19,12 +33,22 @@ def rows(source, beside: Path) -> Iterator[dict]:
     yield from decoded(read, path)
 
 
+def locate(source: Spec) -> str:
+    """The file's name."""
+    return source.file
+
+
+def facts(source: Spec, beside: Path) -> dict:
+    """The file's name and SHA-256."""
+    return data_files.facts(source.file, beside)
+
+
 def lines(path: Path) -> Iterator[dict]:
     """The objects of a file with one on each line, whatever its name. Raises HftError as `rows` does."""
     return decoded(read_jsonl, path)
 
 
-def decoded(read, path: Path) -> Iterator[dict]:
+def decoded(read: Callable[[Path], Iterator[dict]], path: Path) -> Iterator[dict]:
     """What a reader yields; HftError, with the byte, for a file in another encoding."""
     try:
         yield from read(path)
@@ -39,6 +63,7 @@ def decoded(read, path: Path) -> Iterator[dict]:
 
 
 def read_jsonl(path: Path) -> Iterator[dict]:
+    """One object a line; blank lines are skipped."""
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -46,6 +71,7 @@ def read_jsonl(path: Path) -> Iterator[dict]:
 
 
 def an_object(path: Path, number: int, line: str) -> dict:
+    """The object of one line. Raises HftError with file and line for anything else."""
     try:
         row = json.loads(line.rstrip("\n"))
     except json.JSONDecodeError as problem:
@@ -63,6 +89,7 @@ def an_object(path: Path, number: int, line: str) -> dict:
 
 
 def read_json(path: Path) -> Iterator[dict]:
+    """The objects of a list."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as problem:
@@ -84,6 +111,7 @@ def read_json(path: Path) -> Iterator[dict]:
 
 
 def read_csv(path: Path) -> Iterator[dict]:
+    """One dict a row, with the header's names; all values are texts."""
     csv.field_size_limit(sys.maxsize)  # passages may be longer than csv's 131,072 characters
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -97,6 +125,7 @@ def read_csv(path: Path) -> Iterator[dict]:
 
 
 def read_parquet(path: Path) -> Iterator[dict]:
+    """One dict a row, a thousand in memory at a time."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 

@@ -7,10 +7,16 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from hft import download
+from pydantic import Field
+
 from hft.data import files as data_files
 from hft.errors import HftError
+from hft.recipe.section import Rows
+
+LICENCE = "CC BY-ND 2.0 KR"
+CHEAP = False  # the official files are fetched
 
 ADDRESS = "https://korquad.github.io/dataset"
 CHECKSUMS = {  # SHA-256
@@ -19,7 +25,16 @@ CHECKSUMS = {  # SHA-256
 }
 
 
-def rows(source, beside: Path) -> Iterator[dict]:
+class Spec(Rows):
+    """A file of questions about passages."""
+
+    source: Literal["korquad"]
+    file: str = Field(
+        description="a KorQuAD or SQuAD v1 file in the data folder; the official ones are fetched when absent"
+    )
+
+
+def rows(source: Spec, beside: Path) -> Iterator[dict]:
     """Yield `{id, title, context, question, answer, answers}` for every question, in file order.
 
     Answers keep their text; spaces around questions and answers are removed. Raises HftError with article and question
@@ -43,20 +58,32 @@ def rows(source, beside: Path) -> Iterator[dict]:
             raise HftError(f"{path}, article {number}: {problem}", "the file is damaged: fetch it again") from None
 
 
+def locate(source: Spec) -> str:
+    """The file's name."""
+    return source.file
+
+
+def facts(source: Spec, beside: Path) -> dict:
+    """The file's name and SHA-256."""
+    return data_files.facts(source.file, beside)
+
+
 def questions(article: dict) -> Iterator[dict]:
+    """The rows of an article. Raises KeyError, IndexError, TypeError or ValueError where it is not of the format."""
     title = article["title"]
     for paragraph in article["paragraphs"]:
         context = paragraph["context"]
         for item in paragraph["qas"]:
             name = item["id"]
             try:
-                row = one(title, context, item)
+                row = question(title, context, item)
             except (KeyError, TypeError) as problem:
                 raise ValueError(f"question {name}: lacks {problem}") from None
             yield row
 
 
-def one(title: str, context: str, item: dict) -> dict:
+def question(title: str, context: str, item: dict) -> dict:
+    """The row of one question. Raises ValueError for an answer that does not stand at its offset."""
     if not item["answers"]:
         raise ValueError(f"question {item['id']}: no answer")
     for answer in item["answers"]:
@@ -78,7 +105,9 @@ def official(file: str, beside: Path) -> Path:
     """The file where it lies; one of the official two is fetched first."""
     if file not in CHECKSUMS:
         return data_files.find(file, beside)
-    if found := data_files.present(file, beside):
-        return found
+    if path := data_files.present(file, beside):
+        return path
+    from hft import download
+
     address = os.environ.get("HFT_KORQUAD_ADDRESS") or ADDRESS
     return download.file(f"{address}/{file}", data_files.fetched() / file, CHECKSUMS[file])

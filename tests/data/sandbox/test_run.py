@@ -1,4 +1,7 @@
-"""Foreign code in the sandbox: what it may not do, and that the run goes on. Needs bubblewrap (apt-get install bubblewrap)."""
+"""Foreign code in the sandbox: what it may not do, and that the run goes on.
+
+Needs bubblewrap (apt-get install bubblewrap).
+"""
 
 import os
 import shutil
@@ -190,8 +193,8 @@ def test_without_bubblewrap_foreign_code_is_refused(fresh, monkeypatch):
         run("return 1")
     assert error.value.message == (
         "the data brings code to run, and the sandbox for it, bubblewrap, is not installed\n"
-        "  Fix: apt-get install bubblewrap; or, in a machine or container that holds nothing of value: HFT_RUN_CODE=unprotected "
-        "(limits only, no isolation)"
+        "  Fix: apt-get install bubblewrap; or, in a machine or container that holds nothing of value: "
+        "HFT_RUN_CODE=unprotected (limits only, no isolation)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Verifying what a model says about inputs and outputs: the paper's tolerance, the last JSON object, and re-execution."""
+"""Verifying what a model says about inputs and outputs: the paper's tolerance, the last JSON object, execution."""
 
 import json
 import shutil

@@ -11,7 +11,6 @@ from openpyxl import Workbook
 
 from hft.data.sources import aihub
 from hft.errors import HftError
-from hft.recipe.sources import Aihub
 
 KOR_ENG = SHARED / "aihub" / "kor_eng"
 
@@ -29,7 +28,7 @@ def book(path, *sheets):
 
 
 def read(folder):
-    return [(row["ko"], row["en"]) for row in aihub.rows(Aihub(source="aihub", folder=folder.name), folder.parent)]
+    return [(row["ko"], row["en"]) for row in aihub.rows(aihub.Spec(source="aihub", folder=folder.name), folder.parent)]
 
 
 @pytest.fixture

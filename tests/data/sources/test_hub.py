@@ -1,4 +1,4 @@
-"""`source: hub` and models by name: from a Hub on loopback at their revision, and what is said when they cannot be had."""
+"""`source: hub` and models by name: from a Hub on loopback at their revision; what is said where they are not."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from standin import TOKEN, serving
 @pytest.mark.parametrize("offline", ["0", "1"], ids=["no way there", "offline"])
 def test_a_dataset_that_cannot_be_had_is_explained(tmp_path, offline):
     code = (
-        "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-        "list(hub.rows(Hub(source='hub', name='someone/something', revision='0123abc'), Path()))"
+        "from hft.data.sources import hub; from pathlib import Path\n"
+        "list(hub.rows(hub.Spec(source='hub', name='someone/something', revision='0123abc'), Path()))"
     )
     environment = {
         **os.environ,
@@ -41,8 +41,8 @@ def test_a_dataset_folder_is_read_in_order(tmp_path):
         '{"question": "1 + 1", "answer": "2"}\n{"question": "2 + 2", "answer": "4"}\n'
     )
     code = (
-        "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-        f"print(list(hub.rows(Hub(source='hub', name={str(tmp_path / 'rows')!r}, revision='main'), Path())))"
+        "from hft.data.sources import hub; from pathlib import Path\n"
+        f"print(list(hub.rows(hub.Spec(source='hub', name={str(tmp_path / 'rows')!r}, revision='main'), Path())))"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
@@ -85,7 +85,7 @@ def test_a_models_files_come_at_their_revision(tmp_path):
             if path.suffix in (".json", ".jinja"):
                 shutil.copy(path, there)
         code = (
-            "from hft import models\n"
+            "from hft.model import base as models\n"
             f"print(models.tokenizer(models.Source('lab/tiny', {REVISION!r}))('Hello there').input_ids)\n"
             f"print(models.local(models.Source('lab/tiny', {REVISION!r})).name)"
         )
@@ -106,8 +106,8 @@ def test_a_dataset_comes_at_its_revision(tmp_path):
         rows = [{"question": f"{n} + {n}", "answer": str(2 * n)} for n in range(3)]
         (there / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         code = (
-            "from hft.data import hub; from hft.recipe_data import Hub; from pathlib import Path\n"
-            f"print(list(hub.rows(Hub(source='hub', name='lab/rows', revision={REVISION!r}), Path())))"
+            "from hft.data.sources import hub; from pathlib import Path\n"
+            f"print(list(hub.rows(hub.Spec(source='hub', name='lab/rows', revision={REVISION!r}), Path())))"
         )
         done = pull(code, tmp_path, hub.address)
         assert done.stdout.splitlines()[-1:] == [str(rows)], done.stderr

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from hft.data.sources import jsonl
 from hft.errors import HftError
-from hft.recipe.sources import Jsonl
 
 QUICK = settings(deadline=None, database=None, max_examples=50)
 KOREAN = {"question": "수도는?", "answer": "서울"}
@@ -92,7 +91,7 @@ BAD = [  # name, content, message, fix
 
 def read(folder, name, content):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(jsonl.rows(Jsonl(source="jsonl", file=name), folder))
+    return list(jsonl.rows(jsonl.Spec(source="jsonl", file=name), folder))
 
 
 def refusal(folder, name, content):
@@ -113,7 +112,7 @@ def test_a_damaged_file_is_named_with_its_row(tmp_path, name, content, problem, 
 
 def test_rows_before_the_damage_are_given_first(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": 1}\nnonsense\n')
-    rows = jsonl.rows(Jsonl(source="jsonl", file="a.jsonl"), tmp_path)
+    rows = jsonl.rows(jsonl.Spec(source="jsonl", file="a.jsonl"), tmp_path)
     assert next(rows) == {"a": 1}
     with pytest.raises(HftError, match="line 2: not JSON"):
         next(rows)
@@ -122,7 +121,7 @@ def test_rows_before_the_damage_are_given_first(tmp_path):
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("HFT_DATA", "elsewhere")
     with pytest.raises(HftError) as error:
-        list(jsonl.rows(Jsonl(source="jsonl", file="a.jsonl"), tmp_path))
+        list(jsonl.rows(jsonl.Spec(source="jsonl", file="a.jsonl"), tmp_path))
     assert error.value.message == (
         f"no data file a.jsonl in {tmp_path} or elsewhere\n"
         "  Fix: put it into elsewhere, or name its folder: DATA=/path (hft: HFT_DATA=/path)"
@@ -133,7 +132,7 @@ def test_the_file_beside_the_recipe_hides_the_one_in_the_data_folder(tmp_path, m
     monkeypatch.setenv("HFT_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     assert read(tmp_path / "data", "a.jsonl", '{"a": "data"}') == [{"a": "data"}]
-    assert list(jsonl.rows(Jsonl(source="jsonl", file="a.jsonl"), tmp_path)) == [{"a": "data"}]
+    assert list(jsonl.rows(jsonl.Spec(source="jsonl", file="a.jsonl"), tmp_path)) == [{"a": "data"}]
     assert read(tmp_path, "a.jsonl", '{"a": "beside"}') == [{"a": "beside"}]
 
 
@@ -183,10 +182,10 @@ def test_parquet_rows_come_in_order_with_nested_values(tmp_path):
         {"prompt": [{"role": "user", "content": str(n)}], "reward_model": {"ground_truth": str(n)}} for n in range(2500)
     ]
     parquet.write_table(pyarrow.Table.from_pylist(written), tmp_path / "a.parquet")
-    assert list(jsonl.rows(Jsonl(source="jsonl", file="a.parquet"), tmp_path)) == written
+    assert list(jsonl.rows(jsonl.Spec(source="jsonl", file="a.parquet"), tmp_path)) == written
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not for long")
     with pytest.raises(HftError, match=r"a\.parquet: .*Parquet"):
-        list(jsonl.rows(Jsonl(source="jsonl", file="a.parquet"), tmp_path))
+        list(jsonl.rows(jsonl.Spec(source="jsonl", file="a.parquet"), tmp_path))

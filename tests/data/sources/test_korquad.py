@@ -11,7 +11,6 @@ from conftest import SHARED
 
 from hft.data.sources import korquad
 from hft.errors import HftError
-from hft.recipe.sources import Korquad
 
 OFFICIAL = "KorQuAD_v1.0_dev.json"
 VISIBLE = SHARED / "korquad" / "KorQuAD_v1.0_dev.visible.json"
@@ -35,7 +34,7 @@ def squad(*questions, context=CONTEXT, title="한강"):
 
 def read(folder, content):
     (folder / "a.json").write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    return list(korquad.rows(Korquad(source="korquad", file="a.json"), folder))
+    return list(korquad.rows(korquad.Spec(source="korquad", file="a.json"), folder))
 
 
 def refusal(folder, content):
@@ -112,7 +111,7 @@ def test_another_kind_of_file_is_refused(tmp_path, content, said):
 def test_the_real_file_is_whole():
     if not VISIBLE.exists():
         pytest.skip(f"no {VISIBLE}: the shared test data is not on this machine")
-    rows = list(korquad.rows(Korquad(source="korquad", file=VISIBLE.name), VISIBLE.parent))
+    rows = list(korquad.rows(korquad.Spec(source="korquad", file=VISIBLE.name), VISIBLE.parent))
     assert len(rows) == len({row["id"] for row in rows}) == 2755
     assert len({row["title"] for row in rows}) == 62
     assert all(answer in row["context"] for row in rows for answer in row["answers"])
@@ -140,24 +139,24 @@ def site(tmp_path, monkeypatch):
 
 
 def test_the_official_file_is_fetched_once(site, tmp_path):
-    source = Korquad(source="korquad", file=OFFICIAL)
+    source = korquad.Spec(source="korquad", file=OFFICIAL)
     assert [row["id"] for row in korquad.rows(source, tmp_path)] == ["q1"]
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [OFFICIAL]
+    assert [path.name for path in (tmp_path / "data").glob("[!.]*")] == [OFFICIAL]
     site.unlink()
     assert [row["id"] for row in korquad.rows(source, tmp_path)] == ["q1"]
 
 
 def test_an_official_file_beside_the_recipe_is_not_fetched(site, tmp_path):
     (tmp_path / OFFICIAL).write_text(json.dumps(squad(asked("mine"))))
-    assert [row["id"] for row in korquad.rows(Korquad(source="korquad", file=OFFICIAL), tmp_path)] == ["mine"]
+    assert [row["id"] for row in korquad.rows(korquad.Spec(source="korquad", file=OFFICIAL), tmp_path)] == ["mine"]
     assert not (tmp_path / "data").exists()
 
 
 def test_another_file_under_the_official_name_is_refused(site, tmp_path):
     site.write_text("{}")
     with pytest.raises(HftError, match="is not the file that hft knows"):
-        list(korquad.rows(Korquad(source="korquad", file=OFFICIAL), tmp_path))
-    assert list((tmp_path / "data").iterdir()) == []
+        list(korquad.rows(korquad.Spec(source="korquad", file=OFFICIAL), tmp_path))
+    assert list((tmp_path / "data").glob("[!.]*")) == []
 
 
 DEFECTS = [
