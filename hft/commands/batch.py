@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hft.runs import folder as runs
 from hft.runs import tables
 from hft.terminal import columns
-from hft.train.watcher import STOPS
+from hft.train.stopping import STOPS
 
 
 class Part(NamedTuple):

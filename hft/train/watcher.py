@@ -1,19 +1,15 @@
-"""What is seen and kept while a trainer runs: progress, metrics.jsonl, sealed checkpoints, Ctrl-C."""
+"""What is seen and kept while a trainer runs: progress, metrics.jsonl, warnings, sealed checkpoints."""
 
 import json
 import os
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hft import files, terminal
 from hft.runs import curve
-from hft.train import checkpoints
-
-STOP = "stop"  # a file in the run folder that asks several training processes to stop together
-STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `docker stop` sends
+from hft.train import checkpoints, stopping
+from hft.train.stopping import Stopping
 
 # of what GRPOTrainer logs
 KEPT = ("reward", "kl", "entropy", "completions/", "frac_reward_zero_std", "clip_ratio", "sampling/")
@@ -64,57 +60,6 @@ class Metrics:
         with self.path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row) + "\n")
         return row
-
-
-class Stopping:
-    """Whether to stop after this step: after a signal, or where several processes were asked by the file STOP."""
-
-    def __init__(self, run: Path, several: bool):
-        self.run, self.several = run, several
-        self.interrupted = False
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> "Stopping":
-        if not self.several:  # else the process that started them hears the signals
-            try:
-                self.before = {number: signal.signal(number, self.interrupt) for number in STOPS}
-            except ValueError:  # not in the main thread, as under some test runners
-                self.before = {}
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ask for a stop; the second time it stops at once."""
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-        print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
-
-    def asked(self) -> bool:
-        """True when training is to stop after this step; the same in all processes."""
-        if self.several:
-            self.interrupted = agree((self.run / STOP).exists())
-        return self.interrupted
-
-
-def agree(asked: bool) -> bool:
-    """What the first of several processes says: all stop in the same step."""
-    import torch
-    import torch.distributed as dist
-
-    first_says = torch.tensor([float(asked)], device="cuda" if torch.cuda.is_available() else "cpu")
-    dist.broadcast(first_says, 0)
-    return bool(first_says.item())
-
-
-def wait_for_all() -> None:
-    """Wait until every process is here."""
-    import torch.distributed as dist
-
-    dist.barrier()
 
 
 class Warnings:
@@ -200,7 +145,7 @@ class Watched:
     def on_save(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Seal a checkpoint when all processes have written the state of their random numbers."""
         if self.several:
-            wait_for_all()
+            stopping.wait_for_all()
         if self.first:
             checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 

@@ -10,7 +10,7 @@ import pytest
 
 from hft import files
 from hft.runs import curve
-from hft.train import checkpoints, watcher
+from hft.train import checkpoints, stopping, watcher
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_records_without_a_loss_are_no_steps(watched, tmp_path):
 
 def test_only_the_first_of_several_processes_writes(watched, tmp_path, monkeypatch):
     met = []
-    monkeypatch.setattr(watcher, "agree", lambda asked: asked)
+    monkeypatch.setattr(stopping, "agree", lambda asked: asked)
     monkeypatch.setattr(watcher, "wait_for_all", lambda: met.append("met"))
     monkeypatch.setattr(checkpoints, "seal", lambda folder: met.append(folder.name))
     arguments, state = SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=2)
@@ -107,7 +107,7 @@ def test_training_stops_after_the_last_step_with_a_checkpoint(watched, stop_afte
     assert stops == [{"should_save": end, "should_training_stop": end} for end in [False] * (last - 1) + [True]]
 
 
-@pytest.mark.parametrize("number", watcher.STOPS)
+@pytest.mark.parametrize("number", stopping.STOPS)
 def test_a_signal_stops_after_the_step_and_a_second_one_at_once(watched, number, capsys):
     before = signal.getsignal(number)
     with watched() as seen:
@@ -125,19 +125,19 @@ def test_outside_of_the_main_thread_signals_are_left_alone(watched, monkeypatch)
     def refuse(number, handler):
         raise ValueError("signal only works in main thread of the main interpreter")
 
-    monkeypatch.setattr(watcher.signal, "signal", refuse)
+    monkeypatch.setattr(stopping.signal, "signal", refuse)
     with watched() as seen:
         assert seen.stopping.before == {}
 
 
 def test_several_processes_stop_by_the_file_as_the_first_one_sees_it(watched, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(watcher, "agree", lambda asked: said.append(asked) or asked)
+    monkeypatch.setattr(stopping, "agree", lambda asked: said.append(asked) or asked)
     before = signal.getsignal(signal.SIGINT)
     with watched(WORLD_SIZE="2") as seen:
         assert signal.getsignal(signal.SIGINT) is before
         assert not step(seen, 1).should_training_stop
-        (tmp_path / watcher.STOP).touch()
+        (tmp_path / stopping.STOP).touch()
         assert step(seen, 2).should_training_stop
     assert said == [False, True]
 

@@ -20,8 +20,8 @@ from hft.errors import HftError
 from hft.recipe.file import Loaded
 from hft.runs import folder as runs
 from hft.terminal import say
+from hft.train.stopping import STOP, STOPS
 from hft.train.trainer import OutOfMemory
-from hft.train.watcher import STOP, STOPS
 from hft.train.workers import servers
 
 # Seconds to wait for the first server: it may evaluate the base before; after a failure it starts again or ends.

@@ -16,8 +16,8 @@ from several import hft, result, until_step, with_gpus
 
 from hft import machine
 from hft.errors import HftError
+from hft.train.stopping import STOP
 from hft.train.trainer import OutOfMemory
-from hft.train.watcher import STOP
 from hft.train.workers import launch, worker
 
 
