@@ -1,81 +1,31 @@
 """Fetching over loopback HTTP: goes on where it stopped, checks what came, leaves nothing half at the target."""
 
+import contextlib
 import gc
-import hashlib
-import http.server
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fetching import BODY, RANGED, SHA256, UNRANGED, cut, lying, refusal, send, serving
 
 from hft import download
-from hft.errors import HftError
 
-BODY = hashlib.shake_128(b"hft").digest(2_000_000)
-SHA256 = hashlib.sha256(BODY).hexdigest()
 MISSING, BY_HAND = "could not fetch {}: HTTP Error 404: Not Found", "try again, or put the file there by hand: {}"
-
-
-def send(to, status, body, length=None):
-    head = f"HTTP/1.0 {status} {to.responses[status][0]}\r\nContent-Length: {length or len(body)}\r\n\r\n"
-    to.wfile.write(head.encode() + body)
-
-
-def cut(after, ranges=True):
-    """A server that breaks off so many bytes into what is wanted."""
-
-    def answer(to, start):
-        start = start if ranges else 0
-        send(to, 416 if start >= len(BODY) else 206 if start else 200, BODY[start:][:after], len(BODY[start:]))
-
-    return answer
-
-
-RANGED, UNRANGED = cut(None), cut(None, ranges=False)
 
 
 @pytest.fixture
 def serve():
-    """serve(how) starts a loopback server; returns (address, list of the Range headers it was asked for)."""
-    running = []
-
-    def start(how):
-        ranges = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            log_message = print
-
-            def do_GET(self):
-                ranges.append(self.headers.get("Range"))
-                how(self, int((ranges[-1] or "bytes=0-")[6:-1]))
-
-        running.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=running[-1].serve_forever, args=(0.01,)).start()
-        return f"http://127.0.0.1:{running[-1].server_port}/rows.json", ranges
-
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
-    with warnings.catch_warnings(action="ignore"):  # fetch leaves sockets open: see the last test
-        gc.collect()
+    with contextlib.ExitStack() as stack:
+        yield lambda how, context=None: stack.enter_context(serving(how, context))
 
 
 @pytest.fixture
 def target(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(download, "PAUSE", 0)
     (tmp_path / "data").mkdir()
     return tmp_path / "data" / "rows.json"
-
-
-def lying(target):
-    return {path.name: path.read_bytes() for path in target.parent.iterdir()}
-
-
-def refusal(address, target):
-    with pytest.raises(HftError) as error:
-        download.file(address, target, SHA256)
-    return error.value.message
 
 
 @pytest.mark.parametrize(
@@ -115,25 +65,58 @@ def test_the_whole_file_arrives_whatever_was_left_before(serve, target, how, par
     assert (lying(target), seen) == ({"rows.json": BODY}, ranges)
 
 
-@pytest.mark.parametrize(
-    ("after", "stops"),
-    [
-        (700_000, {700_000: "1 MB", 1_400_000: "1 MB"}),
-        (1_000_000, {1_000_000: "1 MB"}),
-        (1_999_999, {1_999_999: "2 MB"}),
-    ],
-)
-def test_a_cut_fetch_keeps_its_part_and_goes_on_there(serve, target, after, stops):
+@pytest.mark.parametrize(("after", "starts"), [(700_000, [700_000, 1_400_000]), (1_999_999, [1_999_999])])
+def test_a_cut_fetch_goes_on_where_it_was_cut(serve, target, capsys, after, starts):
     address, seen = serve(cut(after))
-    target.write_bytes(b"older")  # stays until the new one is whole
-    for kept, said in stops.items():
-        assert refusal(address, target) == (
-            f"could not fetch {address}: the connection broke after {kept} of 2000000 bytes "
-            f"({said} are kept: the next try goes on there)\n  Fix: try again, or put the file there by hand: {target}"
-        )
-        assert lying(target) == {"rows.json": b"older", "rows.json.part": BODY[:kept]}
     download.file(address, target, SHA256)
-    assert (lying(target), seen) == ({"rows.json": BODY}, [None, *(f"bytes={kept}-" for kept in stops)])
+    assert (lying(target), seen) == ({"rows.json": BODY}, [None, *(f"bytes={start}-" for start in starts)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "again" in line]
+    assert lines == [f"the connection broke after {start} of 2000000 bytes; trying again in 0 s" for start in starts]
+
+
+def test_what_is_cut_too_often_keeps_its_part_for_the_next_command(serve, target):
+    address, seen = serve(cut(300_000))
+    target.write_bytes(b"older")  # stays until the new one is whole
+    assert refusal(address, target) == (
+        f"could not fetch {address}: the connection broke after 1200000 of 2000000 bytes "
+        f"(1 MB are kept: the next try goes on there)\n  Fix: try again, or put the file there by hand: {target}"
+    )
+    assert lying(target) == {"rows.json": b"older", "rows.json.part": BODY[:1_200_000]}
+    download.file(address, target, SHA256)
+    assert (lying(target), len(seen), seen[4]) == ({"rows.json": BODY}, 7, "bytes=1200000-")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_is_busy_or_broken_is_asked_again(serve, target, status):
+    answers = [cut(None), *[lambda to, start: send(to, status, b"later")] * 3]
+    address, seen = serve(lambda to, start: answers.pop()(to, start))
+    download.file(address, target, SHA256)
+    assert (lying(target), len(seen)) == ({"rows.json": BODY}, 4)
+
+
+def test_a_server_that_stays_broken_is_named(serve, target):
+    address, seen = serve(lambda to, start: send(to, 503, b""))
+    assert refusal(address, target).startswith(f"could not fetch {address}: HTTP Error 503: Service Unavailable\n")
+    assert len(seen) == download.TRIES
+
+
+def test_of_two_that_want_the_same_file_one_fetches_it(serve, target):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(to, start):
+        begun.set()
+        assert go_on.wait(10)
+        RANGED(to, start)
+
+    address, seen = serve(slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(download.file, address, target, SHA256)
+        assert begun.wait(10)
+        second = pool.submit(download.file, address, target, SHA256)
+        assert not second.done()
+        go_on.set()
+        assert [first.result(), second.result()] == [target, target]
+    assert (lying(target), len(seen)) == ({"rows.json": BODY}, 1)
 
 
 @pytest.mark.parametrize(
@@ -171,9 +154,7 @@ def test_what_is_not_the_file_is_refused_and_what_is_kept_stays(
 
 def test_a_server_that_is_not_there_is_named(target):
     address = "http://127.0.0.1:1/rows.json"  # nothing listens on port 1
-    assert refusal(address, target).startswith(
-        f"could not fetch {address}: <urlopen error [Errno 111] Connection refused>\n"
-    )
+    assert refusal(address, target).startswith(f"could not fetch {address}: [Errno 111] Connection refused\n")
 
 
 DEFECTS = [

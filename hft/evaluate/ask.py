@@ -1,6 +1,7 @@
 """Ask a model the held-out questions, and score what it says."""
 
 from pathlib import Path
+from typing import Any
 
 from hft.data import formats, tokens
 from hft.data.rows import Sample
@@ -12,70 +13,92 @@ from hft.recipe.schema import Recipe
 BARE = "-bare"  # ends the name of a column that was asked without prompt.instruction
 
 
-def ask(run: Path, opened, column: str, again: bool = False) -> None:
-    """Ask the held-out questions (a run.Opened) and keep the answers; what an interrupted run has asked is not asked again.
+def ask(run: Path, opened: Any, column: str, again: bool = False) -> None:
+    """Ask the held-out questions and keep the answers; what an interrupted run has asked is not asked again.
 
     A reasoning recipe may want them asked without its instruction too, and several answers drawn to each.
+    opened: a train.session.Opened; where nothing is to be asked, one without a model will do
     """
-    if asked(run, opened.loaded.recipe, column) and not again:
+    if not opened.prepared.evaluate or (asked(run, opened.loaded.recipe, column) and not again):
         return
-    told = opened.loaded.recipe.evaluate
     cells = {column: opened.prepared.evaluate}
-    if told.reasoning and told.reasoning.bare:
+    if column + BARE in names(opened.loaded.recipe, column):
         cells[column + BARE] = bare(opened.prepared.evaluate, opened.loaded, opened.tokenizer)
     for name, samples in cells.items():
-        if not samples or ((run / "answers" / f"{name}.jsonl").exists() and not again):
-            continue
-
-        def answer(what, ids, sampling=None):
-            return opened.backend.generate(
-                opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling
-            )
-
-        ids = [one.tokens.prompt_ids for one in samples]
-        answers, drawn = answer(f"asking {name} (questions)", ids), []
-        if told.reasoning and (times := told.reasoning.samples):
-            how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
-            flat = answer(f"drawing from {name} (answers)", [one for one in ids for _ in range(times)], how)
-            drawn = [flat[i : i + times] for i in range(0, len(flat), times)]
-        scores.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
+        if again or not answers_file(run, name).exists():
+            answers, drawn = answered(opened, name, samples)
+            scores.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
 
 
 def asked(run: Path, recipe: Recipe, column: str) -> bool:
     """True when a column's answers are all there, as in a run that goes on."""
-    names = [column, column + BARE] if recipe.evaluate.reasoning and recipe.evaluate.reasoning.bare else [column]
-    return all((run / "answers" / f"{name}.jsonl").exists() for name in names)
+    return all(answers_file(run, name).exists() for name in names(recipe, column))
 
 
-def bare(samples: list[Sample], loaded: Loaded, tokenizer) -> list[Sample]:
+def names(recipe: Recipe, column: str) -> list[str]:
+    """The columns that are asked for one: itself, and its bare form where the recipe wants that."""
+    told = recipe.evaluate.reasoning
+    return [column, column + BARE] if told and told.bare else [column]
+
+
+def answers_file(run: Path, name: str) -> Path:
+    """Where scores.keep puts a column's answers."""
+    return run / "answers" / f"{name}.jsonl"
+
+
+def bare(samples: list[Sample], loaded: Loaded, tokenizer: Any) -> list[Sample]:
     """The same questions without the recipe's instruction."""
     usual = loaded.recipe.prompt.format
-    forms = {written: formats.form(written, loaded.code) for written in {one.format or usual for one in samples}}
-    asked = [forms[one.format or usual](one.row, None) for one in samples]
+    forms = {written: formats.form(written, loaded.code) for written in {sample.format or usual for sample in samples}}
+    pairs = [forms[sample.format or usual](sample.row, None) for sample in samples]
     return [
-        one._replace(prompt=prompt, tokens=tokens.encode(prompt, answer, tokenizer))
-        for one, (prompt, answer) in zip(samples, asked, strict=True)
+        sample._replace(prompt=prompt, encoded=tokens.encode(prompt, answer, tokenizer))
+        for sample, (prompt, answer) in zip(samples, pairs, strict=True)
     ]
 
 
+def answered(opened: Any, name: str, samples: list[Sample]) -> tuple[list[str], list[list[str]]]:
+    """(the greedy answer to each question, those drawn to each where the recipe wants some)."""
+    told = opened.loaded.recipe.evaluate
+
+    def answer(what: str, ids: list[list[int]], sampling: Sampling | None = None) -> list[str]:
+        return opened.backend.generate(
+            opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling
+        )
+
+    ids = [sample.tokens.prompt_ids for sample in samples]
+    answers = answer(f"asking {name} (questions)", ids)
+    if not told.reasoning or not told.reasoning.samples:
+        return answers, []
+    times = told.reasoning.samples
+    how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
+    flat = answer(f"drawing from {name} (answers)", [prompt for prompt in ids for _ in range(times)], how)
+    return answers, [flat[start : start + times] for start in range(0, len(flat), times)]
+
+
 def records(
-    loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer, drawn: list[list[str]] = ()
-) -> list[dict]:
-    """One record a question: its answer with scores and rewards; for a reasoning recipe what it consists of, drawn answers too."""
+    loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer: Any, drawn: list[list[str]] | None = None
+) -> list[dict[str, Any]]:
+    """One record a question: its answer with scores and rewards; for a reasoning recipe what it consists of.
+
+    drawn: further answers to each question, which are measured in the same way
+    """
     recipe = loaded.recipe
     kept = scores.scored(samples, answers, recipe.evaluate.by, grader.judged(loaded, samples, answers, tokenizer))
-    if told := recipe.evaluate.reasoning:
-        tags = reasoning.tags(recipe, tokenizer)
+    if not recipe.evaluate.reasoning:
+        return kept
+    told, tags = recipe.evaluate.reasoning, reasoning.tags(recipe, tokenizer)
 
-        def measured(text, one):
-            around = tags._replace(opened=one.tokens.prompt.rstrip().endswith(tags.start))
-            return {
-                **reasoning.measured(text, one.answers, around, told.language, tuple(told.among)),
-                "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
-            }
+    def measured(text: str, sample: Sample) -> dict[str, float]:
+        around = tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
+        return {
+            **reasoning.measured(text, sample.answers, around, told.language, tuple(told.among)),
+            "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        }
 
-        for record, one in zip(kept, samples, strict=True):
-            record["reasoning"] = measured(record["answer"], one)
-        for record, one, texts in zip(kept, samples, drawn, strict=False):
-            record["drawn"] = [{"answer": text, **measured(text, one)} for text in texts]
+    for record, sample in zip(kept, samples, strict=True):
+        record["reasoning"] = measured(record["answer"], sample)
+    if drawn:
+        for record, sample, texts in zip(kept, samples, drawn, strict=True):
+            record["drawn"] = [{"answer": text, **measured(text, sample)} for text in texts]
     return kept

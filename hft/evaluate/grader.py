@@ -1,83 +1,111 @@
-"""A recipe's rewards as TRL calls them: built-in ones and those beside the recipe, with their options; and what they judged."""
+"""A recipe's rewards as TRL calls them, built-in and beside the recipe, with their options; and what they judged."""
 
 import inspect
 import json
+import math
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
+from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import reasoning, rewards
 from hft.evaluate.reasoning import Tags
-from hft.recipe import beside as hooks
+from hft.recipe import beside
+from hft.recipe.catalogue import suggest
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Grpo, Recipe, Reward
 
 OWN = (
-    "it is called as  def right(completions, answer, **columns)  and returns a list with one number for each completion"
+    "it is called as  def right(completions, answer, **columns)  and returns a list with one finite number for each "
+    "completion"
 )
+BUILT_IN = "look at its options in the recipe, and at the columns that it reads: hft prepare NAME"
 
 
-def of(recipe: Recipe, beside: Path, tokenizer=None) -> list[Callable]:
-    """One function a reward, named as in the recipe. Raises HftError for one that is not there or has no such option."""
+def of(recipe: Recipe, folder: Path, tokenizer: Any = None) -> list[Callable[..., list[float]]]:
+    """One function a reward, named as in the recipe. Raises HftError for one that is not there."""
     around = reasoning.tags(recipe, tokenizer)
-    made = [judge(one, beside, around) for one in recipe.rewards]
-    names = [one.__name__ for one in made]
-    for position, one in enumerate(made):  # scores are kept by name: the second `answer` is answer_2
+    judges = [judge(told, folder, around) for told in recipe.rewards or []]
+    names = [function.__name__ for function in judges]
+    for position, function in enumerate(judges):  # scores are kept by name: the second `answer` is answer_2
         if before := names[:position].count(names[position]):
-            one.__name__ += f"_{before + 1}"
-    return made
+            function.__name__ += f"_{before + 1}"
+    return judges
 
 
-def judge(told: Reward, beside: Path, around: Tags) -> Callable:
-    """One reward with its options bound; every completion must get a finite number."""
-    function = hooks.load(told.name, beside) if ":" in told.name else rewards.BUILT_IN[told.name]
+def judge(told: Reward, folder: Path, around: Tags) -> Callable[..., list[float]]:
+    """One reward with its options bound; `folder` is where the recipe's own Python lies.
+
+    What it returns raises HftError unless every completion gets a finite number. NumPy's and torch's numbers are taken
+    for what they say, True for 1 and False for 0.
+    """
+    own = ":" in told.name
+    function = beside.load(told.name, folder) if own else rewards.BUILT_IN[told.name]
     bound = {**told.options, "compat": told.compat, "tags": around}
     known = inspect.signature(function).parameters
-    if ":" in told.name and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+    if own and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
         bound = {name: value for name, value in bound.items() if name in known}
 
-    def scores(prompts, completions, completion_ids=None, **columns):
+    def scores(prompts: list, completions: list, completion_ids: list | None = None, **columns: Any) -> list[float]:
         try:
             given = function(completions=completions, prompts=prompts, **{**columns, **bound})
-            wrong = (
-                None
-                if isinstance(given, (list, tuple)) and len(given) == len(completions) and all(map(is_number, given))
-                else (f"it gave {str(given)[:80]} for {len(completions)} completions")
-            )
+            return floats(given, len(completions))
+        except HftError:
+            raise
         except Exception as problem:  # the recipe's own function may raise anything
-            if ":" not in told.name:
-                raise
-            wrong = f"{type(problem).__name__}: {problem}"
-        if wrong and ":" in told.name:
-            raise HftError(f"the reward {told.name}: {wrong}", OWN)
-        return given
+            reason = str(problem) if isinstance(problem, Wrong) else f"{type(problem).__name__}: {problem}"
+            raise HftError(f"the reward {told.name}: {reason}", OWN if own else BUILT_IN) from problem
 
     scores.__name__ = told.name.rpartition(":")[2]
     return scores
 
 
-def is_number(score) -> bool:
-    return score is None or isinstance(score, (int, float))
+class Wrong(ValueError):
+    """What a reward gave is not one finite number a completion."""
 
 
-def mistakes(recipe: Recipe, beside: Path) -> list[tuple[int, str]]:
+def floats(given: Any, count: int) -> list[float]:
+    """A reward's `count` scores. Raises Wrong."""
+    scores = given.tolist() if hasattr(given, "tolist") else given  # an array of NumPy or torch
+    if not isinstance(scores, (list, tuple)) or len(scores) != count:
+        raise Wrong(f"it gave {str(given)[:80]} for {count} completions")
+    values = []
+    for number, score in enumerate(scores, 1):
+        if (value := finite(score)) is None:
+            raise Wrong(f"it gave {str(score)[:80]} for completion {number} of {count}")
+        values.append(value)
+    return values
+
+
+def finite(score: Any) -> float | None:
+    """A score as a float; None for what is no finite number."""
+    try:
+        if not isinstance(score, Real) and hasattr(score, "item"):  # NumPy's or torch's, of one number
+            score = score.item()
+        value = float(score) if isinstance(score, Real) else math.nan
+    except (ValueError, RuntimeError, OverflowError):  # several numbers, or one that no float holds
+        return None
+    return value if math.isfinite(value) else None
+
+
+def mistakes(recipe: Recipe, folder: Path) -> list[tuple[int, str]]:
     """(position, mistake) of rewards that do not exist or have no such option; runs nothing."""
-    found = []
-    for position, one in enumerate(recipe.rewards):
-        if ":" in one.name:
-            said = hooks.problem(one.name, beside)
-        elif one.name not in rewards.BUILT_IN:
-            from hft.recipe.catalogue import suggest
+    reasons = [(position, mistake(told, folder)) for position, told in enumerate(recipe.rewards or [])]
+    return [(position, reason) for position, reason in reasons if reason]
 
-            said = (
-                f"unknown reward '{one.name}'{suggest(one.name, rewards.BUILT_IN)}; known: {', '.join(rewards.BUILT_IN)}, "
-                "or file.py:function beside the recipe"
-            )
-        else:
-            said = wrong_options(one)
-        if said:
-            found.append((position, said))
-    return found
+
+def mistake(told: Reward, folder: Path) -> str | None:
+    """What is wrong with a reward as the recipe writes it; None when nothing is."""
+    if ":" in told.name:
+        return beside.problem(told.name, folder)
+    if told.name not in rewards.BUILT_IN:
+        return (
+            f"unknown reward '{told.name}'{suggest(told.name, rewards.BUILT_IN)}; "
+            f"known: {', '.join(rewards.BUILT_IN)}, or file.py:function beside the recipe"
+        )
+    return wrong_options(told)
 
 
 def wrong_options(told: Reward) -> str | None:
@@ -94,35 +122,31 @@ def wrong_options(told: Reward) -> str | None:
     return None
 
 
-def recorded(judges: list[Callable], path: Path, told: Grpo) -> list[Callable]:
-    """The same rewards; every `keep_completions` steps the first prompt's completions and their scores are appended to `path`."""
-    seen = {}
+def recorded(judges: list[Callable[..., list[float]]], path: Path, told: Grpo) -> list[Callable[..., list[float]]]:
+    """The same rewards, with a record of what they judge.
 
-    def watched(function, last):
-        def scores(prompts, completions, trainer_state=None, **columns):
+    Every `keep_completions` steps the first prompt's completions and their scores are appended to `path`.
+    """
+    seen: dict[str, list[float]] = {}
+
+    def keep(step: int, prompts: list, completions: list) -> None:
+        with path.open("a", encoding="utf-8") as out:
+            for i in range(min(told.generations, len(completions))):
+                record = {
+                    "step": step,
+                    "prompt": prompts[i],
+                    "completion": rewards.text_of(completions[i]),
+                    "rewards": {name: round(scores[i], 4) for name, scores in seen.items()},
+                }
+                out.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def watched(function: Callable[..., list[float]], last: bool) -> Callable[..., list[float]]:
+        def scores(prompts: list, completions: list, trainer_state: Any = None, **columns: Any) -> list[float]:
             given = function(prompts=prompts, completions=completions, trainer_state=trainer_state, **columns)
-            if any(one is None or one != one or one in (float("inf"), float("-inf")) for one in given):
-                raise HftError(
-                    f"the reward {function.__name__} gave a score that is not a finite number: {given}",
-                    "mend it, then look at it with: hft rewards NAME",
-                )
             seen[function.__name__] = given
             step = trainer_state.global_step if trainer_state else 0
             if last and step % told.keep_completions == 0:
-                with path.open("a", encoding="utf-8") as out:
-                    for i in range(min(told.generations, len(completions))):
-                        out.write(
-                            json.dumps(
-                                {
-                                    "step": step,
-                                    "prompt": prompts[i],
-                                    "completion": rewards.text_of(completions[i]),
-                                    "rewards": {name: round(s[i], 4) for name, s in seen.items()},
-                                },
-                                ensure_ascii=False,
-                            )
-                            + "\n"
-                        )
+                keep(step, prompts, completions)
             return given
 
         scores.__name__ = function.__name__
@@ -131,23 +155,21 @@ def recorded(judges: list[Callable], path: Path, told: Grpo) -> list[Callable]:
     return [watched(function, function is judges[-1]) for function in judges]
 
 
-def judged(loaded: Loaded, samples: list, answers: list[str], tokenizer) -> list[tuple[float, dict]] | None:
+def judged(
+    loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer: Any
+) -> list[tuple[float, dict[str, float]]] | None:
     """(weighted sum, `{reward: score}`) of each answer to a held-out prompt; None for a recipe without rewards."""
     told = loaded.recipe.rewards
     if not told:
         return None
-    columns = {name: [one.row.get(name) for one in samples] for name in samples[0].row}
-    columns |= {"answer": [one.answers[0] for one in samples]}
+    columns = {name: [sample.row.get(name) for sample in samples] for name in samples[0].row}
+    columns |= {"answer": [sample.answers[0] for sample in samples]}
     chat = isinstance(samples[0].prompt, list)
     completions = [[{"role": "assistant", "content": text}] if chat else text for text in answers]
+    prompts = [sample.prompt for sample in samples]
     each = {
-        judge.__name__: judge(prompts=[one.prompt for one in samples], completions=completions, **columns)
-        for judge in of(loaded.recipe, loaded.code, tokenizer)
+        function.__name__: function(prompts=prompts, completions=completions, **columns)
+        for function in of(loaded.recipe, loaded.code, tokenizer)
     }
-    return [
-        (
-            sum(one.weight * scores[i] for one, scores in zip(told, each.values(), strict=True)),
-            {name: scores[i] for name, scores in each.items()},
-        )
-        for i in range(len(samples))
-    ]
+    rows = [dict(zip(each, row, strict=True)) for row in zip(*each.values(), strict=True)]
+    return [(sum(reward.weight * score for reward, score in zip(told, row.values(), strict=True)), row) for row in rows]

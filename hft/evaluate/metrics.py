@@ -1,13 +1,15 @@
-"""Scores of answers: KorQuAD's official exact match and character F1, `contains`, and bootstrap intervals."""
+"""Scores of answers: KorQuAD's official exact match and character F1, and `contains`."""
 
 import string
 from collections import Counter
+from typing import Any
 
-QUOTES = str.maketrans(
-    dict.fromkeys("'\"《》<>〈〉()‘’", " ")
-)  # “ ” 「 」 『 』 · are kept, as the official scorer does
+from hft.evaluate import intervals
+from hft.evaluate.intervals import Interval
+
+# “ ” 「 」 『 』 · are kept, as the official scorer does.
+QUOTES = str.maketrans(dict.fromkeys("'\"《》<>〈〉()‘’", " "))
 PUNCTUATION = str.maketrans("", "", string.punctuation)
-RESAMPLES = 2000
 
 
 def normalize(text: str) -> str:
@@ -22,11 +24,11 @@ def exact_match(answer: str, truth: str) -> float:
 
 def f1(answer: str, truth: str) -> float:
     """Harmonic mean of precision and recall over the bags of characters, spaces left out; in [0, 1]."""
-    said, true = (Counter(normalize(text).replace(" ", "")) for text in (answer, truth))
-    common = sum((said & true).values())
+    given, true = (Counter(normalize(text).replace(" ", "")) for text in (answer, truth))
+    common = sum((given & true).values())
     if common == 0:
         return 0.0
-    precision, recall = common / said.total(), common / true.total()
+    precision, recall = common / given.total(), common / true.total()
     return 2 * precision * recall / (precision + recall)
 
 
@@ -45,16 +47,6 @@ def score(answer: str | None, truths: list[str]) -> dict[str, float]:
     return {name: max(rule(answer, truth) for truth in truths) for name, rule in SCORES.items()}
 
 
-def summarize(scores: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """`{score: {mean, low, high}}`, each times 100, with bootstrapped 95 % intervals."""
-    return {name: interval([100 * one[name] for one in scores]) for name in SCORES}
-
-
-def interval(values: list[float]) -> dict[str, float]:
-    """Mean, and the bootstrap's 95 % interval of it (percentile, seed 0)."""
-    import numpy
-
-    kept = numpy.array(values)
-    draws = numpy.random.default_rng(0).integers(0, len(kept), size=(RESAMPLES, len(kept)))
-    low, high = numpy.percentile(kept[draws].mean(axis=1), [2.5, 97.5])
-    return {part: round(float(value), 2) for part, value in (("mean", kept.mean()), ("low", low), ("high", high))}
+def summarize(scores: list[dict[str, Any]]) -> dict[str, Interval]:
+    """`{score: interval}`, each times 100."""
+    return {name: intervals.of([100 * score[name] for score in scores]) for name in SCORES}

@@ -1,9 +1,10 @@
-"""What an answer that reasons consists of: tags, the reasoning between them, the answer behind, its number, its language."""
+"""What an answer that reasons consists of: tags, the reasoning between them, the answer behind, number, language."""
 
+import copy
 import functools
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hft.recipe.schema import Recipe
 
@@ -15,17 +16,18 @@ EOS_TEXT = re.compile(r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</s>")  # end 
 
 
 class Tags(NamedTuple):
-    """What surrounds the reasoning; `opened` when the chat template has written the first one into the prompt already."""
+    """What surrounds the reasoning."""
 
     start: str = "<think>"
     end: str = "</think>"
-    opened: bool = False
+    opened: bool = False  # True when the chat template has written the first one into the prompt already
 
 
-def tags(recipe: Recipe, tokenizer=None) -> Tags:
-    """What surrounds the reasoning: the recipe's tags, else the think tokens of the tokenizer's added vocabulary, else <think>.
+def tags(recipe: Recipe, tokenizer: Any = None) -> Tags:
+    """What surrounds the reasoning of a recipe's answers.
 
-    `opened` where the chat template itself writes the start tag at the end of a prompt.
+    The recipe's tags, else the think tokens of the tokenizer's added vocabulary, else <think>; `opened` where the chat
+    template itself writes the start tag at the end of a prompt.
     """
     if recipe.prompt.tags:
         start, end = recipe.prompt.tags
@@ -43,7 +45,7 @@ def tags(recipe: Recipe, tokenizer=None) -> Tags:
 
 
 def parts(text: str | None, tags: Tags) -> tuple[str, str] | None:
-    """(reasoning, answer) of a completion with exactly one pair of tags in the right order and text in both; else None."""
+    """(reasoning, answer) of a completion with one pair of tags in the right order and text in both; else None."""
     if text is None or text.count(tags.end) != 1:
         return None
     before, _, answer = text.partition(tags.end)
@@ -59,18 +61,19 @@ def measured(
 ) -> dict[str, float]:
     """`{right, format, language}` of one answer, each 0 or 1; `language` only where one is wanted.
 
-    right: what stands behind the last end tag (the whole text where there is none) is the truth or says its number. format: one pair
-    of tags with text in it and behind it. language: the reasoning between the tags is in the wanted one.
+    right: what stands behind the last end tag (the whole text where there is none) is the truth or says its number
+    format: one pair of tags with text in it and behind it
+    language: the reasoning between the tags is in the wanted one
     """
     split = parts(text, tags)
     given = EOS_TEXT.sub("", text.rpartition(tags.end)[2])
     number = the_number(given)
     wanted = [truth.rpartition(tags.end)[2] for truth in truths]  # a row's own answer may reason too
     right = any(same(given, truth) or (number is not None and number == true_number(truth)) for truth in wanted)
-    found = {"right": float(right), "format": float(split is not None)}
+    measures = {"right": float(right), "format": float(split is not None)}
     if language:
-        found["language"] = float(split is not None and language_of(split[0], (language, *among)) == language)
-    return found
+        measures["language"] = float(split is not None and language_of(split[0], (language, *among)) == language)
+    return measures
 
 
 def language_of(reasoning: str, among: tuple[str, ...], letters: int = 20) -> str | None:
@@ -80,14 +83,17 @@ def language_of(reasoning: str, among: tuple[str, ...], letters: int = 20) -> st
 
 
 def the_number(text: str) -> float | None:
-    """The finite number that a text says: what its last \\boxed{} holds, else the one number in it; None for none or several."""
+    """The finite number that a text says; None for none or several.
+
+    Of a text with \\boxed{} it is what the last one holds, else the only number in it.
+    """
     boxed = re.findall(r"\\boxed\{([^{}]*)\}", text)
-    found = {
+    numbers = {
         number
         for word in re.findall(NUMBER, (boxed[-1] if boxed else text).replace("−", "-"))
         if (number := read(word)) is not None
     }
-    return found.pop() if len(found) == 1 else None
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def true_number(truth: str) -> float | None:
@@ -111,15 +117,16 @@ def same(guess: str, truth: str) -> bool:
 
 def classify(text: str, among: tuple[str, ...] | None = None) -> str:
     """langid's guess of the language, among these only where they are given."""
-    return identifier(among).classify(text)[0]
+    return identifier(among or None).classify(text)[0]
 
 
 @functools.cache
-def identifier(among: tuple[str, ...] | None):
-    """langid's model (loaded in about 2 s), restricted to some languages."""
+def identifier(among: tuple[str, ...] | None) -> Any:
+    """langid's model, restricted to some languages; loaded once (about 2 s), whatever languages are asked for."""
     from langid.langid import LanguageIdentifier, model
 
-    made = LanguageIdentifier.from_modelstring(model, norm_probs=False)
-    if among:
-        made.set_languages(list(among))
-    return made
+    if among is None:
+        return LanguageIdentifier.from_modelstring(model, norm_probs=False)
+    restricted = copy.copy(identifier(None))
+    restricted.set_languages(list(among))
+    return restricted

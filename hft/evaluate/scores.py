@@ -1,189 +1,212 @@
 """Before and after on held-out rows: scores, intervals, a table, and every question with its answers."""
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hft import files
 from hft.data import prepare, rows
 from hft.data.rows import Sample
 from hft.errors import HftError
-from hft.evaluate import metrics
+from hft.evaluate import intervals, metrics
+from hft.evaluate.intervals import Interval
 from hft.recipe.file import Loaded
 from hft.terminal import columns
 
 NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
-FIRST = (
-    "base",
-    "base-bare",
-    "adapter",
-    "adapter-bare",
-    "model",
-    "model-bare",
-)  # columns of the training itself; then exports
+# Columns of the training itself, in a table's order; exports come behind them.
+FIRST = ("base", "base-bare", "adapter", "adapter-bare", "model", "model-bare")
 REASONING = {"right": "answer right", "format": "format kept", "language": "reasoning in its language"}
+PREDICTIONS = 'a prediction file is {"question id": "answer", ...}'
 
 
-def scored(samples: list[Sample], answers: list[str | None], by: str | None, judged: list | None = None) -> list[dict]:
+@dataclass(frozen=True)
+class Part:
+    """One part of the breakdown; `hit`: the share x 100 of its questions with an exact match, or a right answer."""
+
+    questions: int
+    hit: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """One model's scores over all questions, x 100 but for rewards and tokens."""
+
+    questions: int
+    scores: dict[str, Interval]  # by the names of metrics.SCORES
+    reward: Interval | None = None  # the weighted sum of a recipe's rewards
+    rewards: dict[str, Interval] = field(default_factory=dict)  # each by its name
+    reasoning: dict[str, Interval] = field(default_factory=dict)  # right, format, language where one is wanted, tokens
+    drawn: dict[str, Interval] = field(default_factory=dict)  # the same of drawn answers, any_right instead of tokens
+    answers: int = 0  # drawn to each question
+    by: dict[str, Part] = field(default_factory=dict)  # by the value of the breakdown's column
+
+    def as_json(self) -> dict[str, Any]:
+        """What evaluation.json and the passport keep of it."""
+        facts: dict[str, Any] = {"questions": self.questions, **plain(self.scores)}
+        if self.reward:
+            facts |= {"reward": asdict(self.reward), "rewards": plain(self.rewards)}
+        if self.reasoning:
+            facts["reasoning"] = plain(self.reasoning)
+        if self.drawn:
+            facts["drawn"] = {"answers": self.answers, **plain(self.drawn)}
+        if self.by:
+            hit = "right" if self.reasoning else "exact_match"
+            facts["by"] = {name: {"questions": part.questions, hit: part.hit} for name, part in self.by.items()}
+        return facts
+
+
+def of_json(facts: dict[str, Any]) -> Column:
+    """The column that `as_json` has written."""
+    drawn, hit = facts.get("drawn", {}), "right" if "reasoning" in facts else "exact_match"
+    return Column(
+        questions=facts["questions"],
+        scores=from_json({name: facts[name] for name in metrics.SCORES}),
+        reward=Interval(**facts["reward"]) if "reward" in facts else None,
+        rewards=from_json(facts.get("rewards", {})),
+        reasoning=from_json(facts.get("reasoning", {})),
+        drawn=from_json({name: cell for name, cell in drawn.items() if name != "answers"}),
+        answers=drawn.get("answers", 0),
+        by={name: Part(part["questions"], part[hit]) for name, part in facts.get("by", {}).items()},
+    )
+
+
+def plain(cells: dict[str, Interval]) -> dict[str, dict[str, float]]:
+    """Intervals as JSON holds them."""
+    return {name: asdict(cell) for name, cell in cells.items()}
+
+
+def from_json(cells: dict[str, dict[str, float]]) -> dict[str, Interval]:
+    """Intervals from JSON."""
+    return {name: Interval(**cell) for name, cell in cells.items()}
+
+
+def scored(
+    samples: list[Sample], answers: Sequence[str | None], by: str | None, judged: list | None = None
+) -> list[dict[str, Any]]:
     """One record a question: id, question, truths, answer, its scores (0 to 1) and, where judged, its rewards."""
     records = [
         {
-            "id": one.id,
-            "question": question(one),
-            "truths": one.answers,
+            "id": sample.id,
+            "question": question(sample),
+            "truths": sample.answers,
             "answer": answer,
-            **({"by": str(one.row.get(by))} if by else {}),
-            **metrics.score(answer, one.answers),
+            **({"by": str(sample.row.get(by))} if by else {}),
+            **metrics.score(answer, sample.answers),
         }
-        for one, answer in zip(samples, answers, strict=True)
+        for sample, answer in zip(samples, answers, strict=True)
     ]
     for record, (reward, each) in zip(records, judged or [], strict=bool(judged)):
         record.update(reward=reward, rewards=each)
     return records
 
 
-def question(one: Sample) -> str:
-    return str(one.row.get("question") or one.row.get("instruction") or one.prompt)
+def question(sample: Sample) -> str:
+    """What a record shows of the prompt: the row's own question where it has one."""
+    return str(sample.row.get("question") or sample.row.get("instruction") or sample.prompt)
 
 
-def keep(run: Path, column: str, records: list[dict]) -> None:
+def keep(run: Path, column: str, records: list[dict[str, Any]]) -> None:
     """Write answers/COLUMN.jsonl and bring evaluation.json up to date."""
     (run / "answers").mkdir(exist_ok=True)
     files.write_jsonl(run / "answers" / f"{column}.jsonl", records)
-    files.write_json(run / "evaluation.json", {name: summary(records) for name, records in kept(run).items()})
+    files.write_json(run / "evaluation.json", {name: summary(asked).as_json() for name, asked in kept(run).items()})
 
 
-def kept(run: Path) -> dict[str, list[dict]]:
+def kept(run: Path) -> dict[str, list[dict[str, Any]]]:
     """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
-    found = {
+    asked = {
         path.name.removesuffix(".jsonl"): [
             json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line
         ]
         for path in sorted((run / "answers").glob("*.jsonl"))
     }
-    return {name: found[name] for name in sorted(found, key=lambda n: (FIRST.index(n) if n in FIRST else 9, n))}
+    return {name: asked[name] for name in sorted(asked, key=lambda n: (FIRST.index(n) if n in FIRST else 9, n))}
 
 
-def summary(records: list[dict]) -> dict:
-    """Scores x 100 with 95 % intervals over all questions, and the exact match of each part of the breakdown."""
-    parts = sorted({record["by"] for record in records if "by" in record})
-    split = {part: [r for r in records if r["by"] == part] for part in parts}
-    rewards = (
-        {
-            "reward": metrics.interval([r["reward"] for r in records]),
-            "rewards": {
-                name: metrics.interval([r["rewards"][name] for r in records]) for name in records[0]["rewards"]
-            },
+def summary(records: list[dict[str, Any]]) -> Column:
+    """A column of these records, with 95 % intervals over all questions and the breakdown's parts."""
+    first = records[0]
+    more: dict[str, Any] = reasoning(records) if "reasoning" in first else {}
+    if "reward" in first:
+        more["reward"] = intervals.of([record["reward"] for record in records])
+        more["rewards"] = {
+            name: intervals.of([record["rewards"][name] for record in records]) for name in first["rewards"]
         }
-        if "reward" in records[0]
-        else {}
-    )
-    key, hit = (
-        ("right", lambda r: r["reasoning"]["right"])
-        if "reasoning" in records[0]
-        else ("exact_match", lambda r: r["exact_match"])
-    )
-    return {
-        "questions": len(records),
-        **metrics.summarize(records),
-        **rewards,
-        **reasoning(records),
-        **(
-            {
-                "by": {
-                    part: {"questions": len(rows), key: round(100 * sum(map(hit, rows)) / len(rows), 2)}
-                    for part, rows in split.items()
-                }
-            }
-            if parts
-            else {}
-        ),
-    }
+    return Column(len(records), metrics.summarize(records), by=breakdown(records), **more)
 
 
-def reasoning(records: list[dict]) -> dict:
-    """Shares x 100 of right answers, of kept formats and of reasoning in its language, tokens; of drawn answers by question."""
+def breakdown(records: list[dict[str, Any]]) -> dict[str, Part]:
+    """The parts by name, in the order of the names."""
+    split: dict[str, list[float]] = {name: [] for name in sorted({row["by"] for row in records if "by" in row})}
+    for record in records:
+        if "by" in record:
+            split[record["by"]].append(record["reasoning"]["right"] if "reasoning" in record else record["exact_match"])
+    return {name: Part(len(hits), round(100 * sum(hits) / len(hits), 2)) for name, hits in split.items()}
 
-    def share(of):
+
+def reasoning(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of answers that reason: shares x 100 of what is right and kept, their tokens; the same of drawn answers."""
+
+    def shares(of: Callable[[dict[str, Any], str], float]) -> dict[str, Interval]:
         return {
-            key: metrics.interval([100 * of(record, key) for record in records])
+            key: intervals.of([100 * of(record, key) for record in records])
             for key in REASONING
             if key in records[0]["reasoning"]
         }
 
-    def mean(record, key):
-        return sum(one[key] for one in record["drawn"]) / len(record["drawn"])
+    def mean(record: dict[str, Any], key: str) -> float:
+        return sum(answer[key] for answer in record["drawn"]) / len(record["drawn"])
 
-    if "reasoning" not in records[0]:
-        return {}
-    found = {
-        "reasoning": {
-            **share(lambda record, key: record["reasoning"][key]),
-            "tokens": metrics.interval([record["reasoning"]["tokens"] for record in records]),
-        }
-    }
+    tokens = intervals.of([record["reasoning"]["tokens"] for record in records])
+    parts: dict[str, Any] = {"reasoning": {**shares(lambda record, key: record["reasoning"][key]), "tokens": tokens}}
     if "drawn" in records[0]:
-        any_right = [100.0 * any(one["right"] for one in record["drawn"]) for record in records]
-        found["drawn"] = {"answers": len(records[0]["drawn"]), **share(mean), "any_right": metrics.interval(any_right)}
-    return found
+        any_right = [100.0 * any(answer["right"] for answer in record["drawn"]) for record in records]
+        parts["drawn"] = {**shares(mean), "any_right": intervals.of(any_right)}
+        parts["answers"] = len(records[0]["drawn"])
+    return parts
 
 
-def headline(column: dict) -> tuple[str, dict]:
-    """(name, mean and interval) of the score that stands for the others: exact match, or the right answers of a reasoning recipe."""
-    return (
-        ("answer right", column["reasoning"]["right"])
-        if "reasoning" in column
-        else ("exact match", column["exact_match"])
-    )
+def headline(column: Column) -> tuple[str, Interval]:
+    """(name, interval) of the score that stands for the others: exact match, or a reasoning recipe's right answers."""
+    if column.reasoning:
+        return "answer right", column.reasoning["right"]
+    return "exact match", column.scores["exact_match"]
 
 
-def table(evaluation: dict[str, dict]) -> str:
+def table(evaluation: dict[str, Column]) -> str:
     """The before/after table as plain text, one column a model."""
-    models = list(evaluation)
-    lines = [["", *models]]
-    first = evaluation[models[0]]
-
-    def line(name, cells):
-        lines.append(
-            [
-                name,
-                *(
-                    "-" if cell is None else f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]"
-                    for cell in cells
-                ),
-            ]
-        )
-
-    if "reasoning" not in first:
-        for key, name in NAMES.items():
-            line(name, [evaluation[c][key] for c in models])
-    for part, name in (("reasoning", ""), ("drawn", f", {first.get('drawn', {}).get('answers')} drawn")):
-        for key, said in (REASONING | {"any_right": "any right"}).items():
-            if key in first.get(part, {}):
-                line(said + name, [evaluation[c].get(part, {}).get(key) for c in models])
-    if "reasoning" in first:
-        line("tokens, not x 100", [evaluation[c]["reasoning"]["tokens"] for c in models])
-    if all("reward" in evaluation[name] for name in models):
-        lines.append(["mean reward, not x 100", *(spread(evaluation[name]["reward"]) for name in models)])
-        for reward in first["rewards"]:
-            lines.append([f"  {reward}", *(spread(evaluation[name]["rewards"][reward]) for name in models)])
-    parts = first.get("by", {})
-    if parts:
+    models = list(evaluation.values())
+    first = models[0]
+    lines = [["", *evaluation]]
+    if not first.reasoning:
+        lines += [[name, *(cell(model.scores[key]) for model in models)] for key, name in NAMES.items()]
+    for key, name in REASONING.items():
+        if key in first.reasoning:
+            lines.append([name, *(cell(model.reasoning.get(key)) for model in models)])
+    for key, name in (REASONING | {"any_right": "any right"}).items():
+        if key in first.drawn:
+            lines.append([f"{name}, {first.answers} drawn", *(cell(model.drawn.get(key)) for model in models)])
+    if first.reasoning:
+        lines.append(["tokens, not x 100", *(cell(model.reasoning["tokens"]) for model in models)])
+    if all(model.reward for model in models):
+        lines.append(["mean reward, not x 100", *(cell(model.reward, 2) for model in models)])
+        lines += [[f"  {name}", *(cell(model.rewards[name], 2) for model in models)] for name in first.rewards]
+    if first.by:
         lines.append([f"{headline(first)[0]} by part", *[""] * len(models)])
-        lines += [
-            [f"  {part} ({row['questions']})", *(part_score(evaluation[c], part) for c in models)]
-            for part, row in parts.items()
-        ]
-    head = f"{first['questions']} held-out questions, scores x 100 [95 % interval]"
-    return f"{head}\n{columns(lines)}"
+        for name, part in first.by.items():
+            hits = (f"{model.by[name].hit:.1f}" if name in model.by else "-" for model in models)
+            lines.append([f"  {name} ({part.questions})", *hits])
+    return f"{first.questions} held-out questions, scores x 100 [95 % interval]\n{columns(lines)}"
 
 
-def spread(cell: dict) -> str:
-    return f"{cell['mean']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
-
-
-def part_score(column: dict, part: str) -> str:
-    found = column.get("by", {}).get(part)
-    return f"{found.get('right', found.get('exact_match')):.1f}" if found else "-"
+def cell(interval: Interval | None, places: int = 1) -> str:
+    """An interval in a table, such as `80.0 [73.1, 86.2]`; a dash for none."""
+    if interval is None:
+        return "-"
+    return f"{interval.mean:.{places}f} [{interval.low:.{places}f}, {interval.high:.{places}f}]"
 
 
 def predictions(path: Path, samples: list[Sample]) -> list[str | None]:
@@ -191,19 +214,15 @@ def predictions(path: Path, samples: list[Sample]) -> list[str | None]:
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as problem:
-        raise HftError(f"{path}: {problem}", 'a prediction file is {"question id": "answer", ...}') from None
+        raise HftError(f"{path}: {problem}", PREDICTIONS) from None
     if not isinstance(given, dict):
-        raise HftError(
-            f"{path} holds a {type(given).__name__}, not an object",
-            'a prediction file is {"question id": "answer", ...}',
-        )
-    known = {one.id for one in samples}
-    if not known & given.keys():
+        raise HftError(f"{path} holds a {type(given).__name__}, not an object", PREDICTIONS)
+    if not given.keys() & {sample.id for sample in samples}:
         raise HftError(
             f"{path}: none of its {len(given)} ids is a question of this recipe (such as {samples[0].id})",
             "is it the right recipe? see: hft prepare NAME",
         )
-    return [None if given.get(one.id) is None else str(given[one.id]) for one in samples]
+    return [None if given.get(sample.id) is None else str(given[sample.id]) for sample in samples]
 
 
 def score_file(loaded: Loaded, path: Path) -> str:

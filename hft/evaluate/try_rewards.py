@@ -1,10 +1,15 @@
-"""`hft rewards NAME`: a recipe's rewards on canned completions, before any GPU is hot: what earns what, and what is wrong with it."""
+"""`hft rewards NAME`: a recipe's rewards on canned completions: what earns what, and what would mislead a training."""
 
 import json
+import math
+import operator
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hft.data import rows
+from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import grader, reasoning
 from hft.evaluate.reasoning import Tags
@@ -21,6 +26,8 @@ REPEATS = 20  # calls that the time of one is the mean of
 
 
 class Trial(NamedTuple):
+    """A completion to judge."""
+
     what: str
     text: str
     truth: str
@@ -32,13 +39,13 @@ def canned(truth: str, wrong: str, language: str, tags: Tags, question: str) -> 
     reasoning, other = REASONING.get(language, REASONING["en"]), REASONING["en" if language != "en" else "id"]
     start = "" if tags.opened else tags.start
 
-    def said(thought, answer):
+    def text(thought: str, answer: str) -> str:
         return f"{start}{thought}{tags.end}{answer}"
 
     return [
-        Trial("right", said(reasoning, truth), truth, False),
-        Trial("wrong", said(reasoning, wrong), truth, False),
-        Trial("right, wrong language", said(other, truth), truth, False),
+        Trial("right", text(reasoning, truth), truth, False),
+        Trial("wrong", text(reasoning, wrong), truth, False),
+        Trial("right, wrong language", text(other, truth), truth, False),
         Trial("right, without reasoning", truth, truth, False),
         Trial("wrong, without reasoning", wrong, truth, False),
         Trial("empty", "", truth, True),
@@ -46,14 +53,14 @@ def canned(truth: str, wrong: str, language: str, tags: Tags, question: str) -> 
         Trial("only tags", f"{start}{tags.end}", truth, True),
         Trial("reasoning without end", start + reasoning, truth, True),
         Trial("endless repetition", start + f"{reasoning}. " * 40, truth, True),
-        Trial("number stuffed into the reasoning", said(f"{truth} {reasoning}", wrong), truth, True),
+        Trial("number stuffed into the reasoning", text(f"{truth} {reasoning}", wrong), truth, True),
     ]
 
 
 def table(loaded: Loaded, completions: Path | None) -> str:
     """Scores of canned completions, or of those in a file, with range and time of each reward, and warnings.
 
-    Raises HftError for a recipe without rewards.
+    Raises HftError for a recipe without rewards, and for a reward that does not give one number a completion.
     """
     if not loaded.recipe.rewards:
         raise HftError(f"recipe {loaded.name} has no rewards", "choose one with method: grpo, such as grpo_quickstart")
@@ -62,57 +69,70 @@ def table(loaded: Loaded, completions: Path | None) -> str:
     trials = (
         from_file(completions) if completions else canned(*answers(loaded, known), tags, "What is 17 + 17? Explain.")
     )
-    weights = [one.weight for one in loaded.recipe.rewards]
-    chats = [[{"role": "assistant", "content": one.text}] for one in trials]
-    scores, micros = [], []
-    for judge in functions:
-
-        def ask(judge=judge):
-            columns = {name: [value] * len(trials) for name, value in (known[0].row if known else {}).items()}
-            return judge(
-                prompts=["?"] * len(trials), completions=chats, **{**columns, "answer": [one.truth for one in trials]}
-            )
-
-        scores.append(ask())
-        begin = time.perf_counter()
-        for _ in range(REPEATS):
-            ask()
-        micros.append(1e6 * (time.perf_counter() - begin) / REPEATS / len(trials))
-    totals = [sum(w * s for w, s in zip(weights, row, strict=True)) for row in zip(*scores, strict=True)]
-    lines = [["completion", *(judge.__name__ for judge in functions), "sum"]]
-    for i, one in enumerate(trials):
-        lines.append([one.what, *(f"{row[i]:g}" for row in scores), f"{totals[i]:g}"])
-    lines.append(["range", *(f"{min(row):g} to {max(row):g}" for row in [*scores, totals])])
-    lines.append(["microseconds a call", *(f"{one:.0f}" for one in micros), f"{sum(micros):.0f}"])
-    return "\n".join([columns(lines), *warnings(trials, totals, [judge.__name__ for judge in functions], scores)])
+    row = known[0].row if known else {}
+    scores, micros = zip(*(tried(function, trials, row) for function in functions), strict=True)
+    weights, names = [told.weight for told in loaded.recipe.rewards], [function.__name__ for function in functions]
+    totals = [sum(map(operator.mul, weights, each)) for each in zip(*scores, strict=True)]
+    lines = [["completion", *names, "sum"]]
+    for trial, total, *each in zip(trials, totals, *scores, strict=True):
+        lines.append([trial.what, *(f"{score:g}" for score in each), f"{total:g}"])
+    lines.append(["range", *(f"{min(column):g} to {max(column):g}" for column in [*scores, totals])])
+    lines.append(["microseconds a call", *(f"{spent:.0f}" for spent in micros), f"{sum(micros):.0f}"])
+    return "\n".join([columns(lines), *warnings(trials, totals, names, list(scores))])
 
 
-def samples(loaded: Loaded) -> list:
+def tried(judge: Callable[..., list[float]], trials: list[Trial], row: dict[str, Any]) -> tuple[list[float], float]:
+    """(a reward's scores of the trials, microseconds that one of them takes).
+
+    row: one of the data's, for its columns
+    """
+    count = len(trials)
+    told = {
+        **{name: [value] * count for name, value in row.items()},
+        "answer": [trial.truth for trial in trials],
+        "prompts": ["?"] * count,
+        "completions": [[{"role": "assistant", "content": trial.text}] for trial in trials],
+    }
+    scores = judge(**told)
+    begin = time.perf_counter()
+    for _ in range(REPEATS):
+        judge(**told)
+    return scores, 1e6 * (time.perf_counter() - begin) / REPEATS / count
+
+
+def samples(loaded: Loaded) -> list[Sample]:
     """The data's training rows where they can be read; a Hub's are not fetched for this."""
-    from hft.data import rows
-
+    if any(part.source == "hub" for part in parts(loaded.recipe.data.train)):
+        return []
     try:
-        return rows.read(loaded).train if all(one.source != "hub" for one in parts(loaded.recipe.data.train)) else []
+        return rows.read(loaded).train
     except HftError:
         return []
 
 
-def answers(loaded: Loaded, known: list) -> tuple[str, str, str]:
-    """(a right answer, a wrong one, the language wanted): the first two answers of the data where there are any, else numbers."""
-    language = next((str(one.options["wanted"]) for one in loaded.recipe.rewards if "wanted" in one.options), "en")
-    found = list(dict.fromkeys(one.answers[0] for one in known))[:2]
-    return (found[0], found[1], language) if len(found) == 2 else ("34", "50", language)
+def answers(loaded: Loaded, known: list[Sample]) -> tuple[str, str, str]:
+    """(a right answer, a wrong one, the language wanted).
+
+    The answers are the first two of the data where there are any, else numbers.
+    """
+    wanted = (str(told.options["wanted"]) for told in loaded.recipe.rewards or [] if "wanted" in told.options)
+    language = next(wanted, "en")
+    first = list(dict.fromkeys(sample.answers[0] for sample in known))[:2]
+    return (first[0], first[1], language) if len(first) == 2 else ("34", "50", language)
 
 
 def from_file(path: Path) -> list[Trial]:
-    """Completions from a .jsonl file with `completion` and `answer`, such as a run's completions.jsonl with answers added."""
+    """Completions from a .jsonl file with `completion` and `answer`; a run's completions.jsonl lacks the answers.
+
+    Raises HftError for any other file.
+    """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not rows:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not lines:
             raise ValueError("no line in it")
         return [
-            Trial(str(row.get("what", f"line {number}")), row["completion"], str(row.get("answer", "")), False)
-            for number, row in enumerate(rows, 1)
+            Trial(str(line.get("what", f"line {number}")), line["completion"], str(line.get("answer", "")), False)
+            for number, line in enumerate(lines, 1)
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise HftError(
@@ -122,12 +142,12 @@ def from_file(path: Path) -> list[Trial]:
 
 def warnings(trials: list[Trial], totals: list[float], names: list[str], scores: list[list[float]]) -> list[str]:
     """What would mislead a training: worthless completions that pay, rewards that never differ."""
-    said = []
-    honest = [total for one, total in zip(trials, totals, strict=True) if one.what == "wrong"]
-    for one, total in zip(trials, totals, strict=True):
-        if honest and one.worthless and total > honest[0]:
-            said.append(f"Warning: '{one.what}' earns {total:g}, more than an honest wrong answer ({honest[0]:g})")
+    lines = []
+    honest = next((total for trial, total in zip(trials, totals, strict=True) if trial.what == "wrong"), math.inf)
+    for trial, total in zip(trials, totals, strict=True):
+        if trial.worthless and total > honest:
+            lines.append(f"Warning: '{trial.what}' earns {total:g}, more than an honest wrong answer ({honest:g})")
     for name, row in zip(names, scores, strict=True):
         if len(row) > 1 and max(row) == min(row):
-            said.append(f"Warning: {name} gives every completion {row[0]:g}: from such a reward nothing is learned")
-    return said
+            lines.append(f"Warning: {name} gives every completion {row[0]:g}: from such a reward nothing is learned")
+    return lines

@@ -1,6 +1,5 @@
-"""Export a finished adapter: GGUF of the adapter alone, merged 16-bit, merged 4-bit, GGUF; each is asked the adapter's questions."""
+"""Export a finished adapter: as a GGUF, merged in 16 or 4 bits, merged as GGUF; each is asked the same questions."""
 
-import importlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from hft import files, machine
 from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import ask as asking
-from hft.evaluate import scores as evaluate
+from hft.evaluate import scores
 from hft.export import gguf, llamacpp
 from hft.model import base as models
 from hft.model import merge
@@ -21,6 +20,7 @@ from hft.runs import folder as runs
 from hft.runs import passport
 from hft.terminal import say
 
+# Per weight, for the disk check.
 BITS = {
     "f16": 16,
     "bf16": 16,
@@ -34,7 +34,7 @@ BITS = {
     "q3_k_m": 4,
     "q2_k": 3.3,
     "merged_4bit": 5,
-}  # per weight, for the disk check
+}
 
 
 def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats: list[str]) -> list[Path]:
@@ -52,7 +52,7 @@ def export(run: Path, loaded: Loaded, plan: Plan, samples: list[Sample], formats
             if samples and kind != "adapter":
                 answers = ask(target, kind, loaded, plan, samples)
                 tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
-                evaluate.keep(run, target.name, asking.records(loaded, samples, answers, tokenizer))
+                scores.keep(run, target.name, asking.records(loaded, samples, answers, tokenizer))
     finally:
         for between in (wide(run, loaded), base(run, loaded)):
             between.unlink(missing_ok=True)
@@ -86,10 +86,13 @@ def path_of(run: Path, loaded: Loaded, kind: str) -> Path:
 
 
 def finished(run: Path, loaded: Loaded, kind: str) -> bool:
-    """True when a format was made, asked what is held out, and entered in the passport: a kill may come between any two of them."""
-    path, passport = path_of(run, loaded, kind), runs.passport(run)
-    asked = kind == "adapter" or not passport["evaluation"] or path.name in passport["evaluation"]
-    made = any(name == path.name or name.startswith(f"{path.name}/") for name in passport["artefacts"])
+    """True when a format was made, asked what is held out, and entered in the passport.
+
+    A kill may come between any two of them.
+    """
+    path, facts = path_of(run, loaded, kind), runs.finished_passport(run)
+    asked = kind == "adapter" or not facts["evaluation"] or path.name in facts["evaluation"]
+    made = any(name == path.name or name.startswith(f"{path.name}/") for name in facts["artefacts"])
     return path.exists() and asked and made
 
 
@@ -113,7 +116,7 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
         return target
     if not (merged / "config.json").exists():
         say("Writing the 16-bit model: the adapter merged into the weights it was trained on ...")
-        importlib.import_module(f"hft.model.backends.{plan.backend}").merge(spec, trained(run), plan, merged)
+        merge.merge(spec, trained(run), plan, merged)
     if kind == "merged":
         return merged
     if kind == "merged_4bit":
@@ -130,7 +133,7 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
 
 
 def make_adapter(run: Path, loaded: Loaded, plan: Plan, target: Path) -> None:
-    """The adapter alone for llama.cpp's --lora, and the base that it is asked on: the very weights it was trained on."""
+    """The adapter alone for llama.cpp's --lora, and the base to ask it on: the very weights it was trained on."""
     say("Writing the base model as it was trained on, to ask the adapter on it ...")
     with tempfile.TemporaryDirectory(dir=run, prefix=".base.") as scratch:
         folder = Path(scratch) / "base"
@@ -160,25 +163,20 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
 
 def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
     """Print the table; raise HftError when an export answers clearly worse than what was trained."""
-    scores = {name: evaluate.summary(records) for name, records in evaluate.kept(run).items()}
-    if not scores:
+    asked = {name: scores.summary(records) for name, records in scores.kept(run).items()}
+    if not asked:
         return
-    reference = scores.get("adapter") or scores.get("model")
-    first = evaluate.FIRST
-    shown = {name: row for name, row in scores.items() if name in first or name in {path.name for path in made}}
-    text = evaluate.table(shown)
-    what, before = evaluate.headline(reference)
-    worse = [
-        name
-        for name, row in shown.items()
-        if name not in first and before["mean"] - evaluate.headline(row)[1]["mean"] > loaded.recipe.export.max_drop
-    ]
-    if worse:
+    names, allowed = {*scores.FIRST, *(path.name for path in made)}, loaded.recipe.export.max_drop
+    shown = {name: column for name, column in asked.items() if name in names}
+    table = scores.table(shown)
+    what, before = scores.headline(asked["adapter"] if "adapter" in asked else asked["model"])
+    drops = {name: before.mean - scores.headline(column)[1].mean for name, column in shown.items()}
+    if worse := [name for name, drop in drops.items() if name not in scores.FIRST and drop > allowed]:
         raise HftError(
-            f"{', '.join(worse)} loses more than {loaded.recipe.export.max_drop:g} points of '{what}':\n{text}",
+            f"{', '.join(worse)} loses more than {allowed:g} points of '{what}':\n{table}",
             "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20",
         )
-    say(text)
+    say(table)
 
 
 def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:

@@ -1,17 +1,16 @@
-"""GGUF files: made from a merged folder with llama.cpp, checked against the tokenizer, and asked by llama.cpp itself."""
+"""GGUF files: made from a merged folder with llama.cpp, checked against the tokenizer, asked by llama.cpp itself."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from hft import machine, terminal
 from hft.data.tokens import Tokens
@@ -19,6 +18,9 @@ from hft.errors import HftError
 from hft.export import llamacpp
 
 SLOTS = 4  # questions that the server answers at once
+START = 600  # seconds that the server may take to read a file
+# Plain HTTP to this machine: no proxy, no certificates.
+LOOPBACK: dict[str, Any] = {"trust_env": False, "verify": False}
 
 
 def convert(merged: Path, target: Path) -> None:
@@ -27,7 +29,10 @@ def convert(merged: Path, target: Path) -> None:
 
 
 def convert_adapter(adapter: Path, base: Path, target: Path) -> None:
-    """Write the adapter alone as a GGUF (float32, as it is kept) for llama.cpp's --lora; `base` is the folder it belongs to."""
+    """Write the adapter alone as a GGUF (float32, as it is kept) for llama.cpp's --lora.
+
+    base: the folder of the model that it was trained on
+    """
     by_script(
         "convert_lora_to_gguf.py",
         [str(adapter), "--base", str(base), "--outtype", "f32"],
@@ -63,7 +68,7 @@ def quantize(source: Path, target: Path, kind: str) -> None:
     draft.replace(target)
 
 
-def check_tokenizer(path: Path, tokenizer) -> None:
+def check_tokenizer(path: Path, tokenizer: Any) -> None:
     """Raise HftError when the file's end token or chat template is not the tokenizer's."""
     from gguf import GGUFReader
 
@@ -85,64 +90,55 @@ def ask(
     max_tokens: int,
     adapter: Path | None = None,
 ) -> list[str]:
-    """Answer every prompt greedily with llama-server, with an adapter where one is given; returns the texts without outer white space.
+    """Answer every prompt greedily with llama-server, with an adapter where one is given.
 
-    Raises HftError when the file does not run, or cuts the prompts into other tokens than those it was trained on.
+    chats: True for a prompt made by a chat template, whose first token is part of its text
+    max_new_tokens, max_tokens: tokens of an answer, and of a prompt with its answer
+    Returns the texts without outer white space. Raises HftError when the file does not run, or cuts the prompts into
+    other tokens than those it was trained on.
     """
     context = SLOTS * (max_tokens + max_new_tokens + 8)
+
+    def answer(address: str, tokens: Tokens) -> str:
+        body = {"prompt": tokens.prompt_ids, "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
+        return post(address, "completion", body)["content"].strip()
+
+    answers: list[str] = []
     with (
         server(path, context, adapter) as address,
         terminal.bar(f"asking {(adapter or path).name}", len(prompts)) as shown,
+        ThreadPoolExecutor(SLOTS) as pool,
     ):
         for tokens, chat in list(zip(prompts, chats, strict=True))[:20]:
-            text = {
-                "content": tokens.prompt,
-                "add_special": not chat,
-                "parse_special": True,
-            }  # a chat brings its first token as text
-            seen = post(address, "tokenize", text)["tokens"]
-            if seen != tokens.prompt_ids:
-                raise HftError(
-                    f"{path.name} cuts a prompt into other tokens than the training did: {seen[:8]} not {tokens.prompt_ids[:8]}",
-                    "llama.cpp reads this tokenizer differently: do not use the file; report this model",
-                )
-
-        def answer(tokens: Tokens) -> str:
-            body = {"prompt": tokens.prompt_ids, "n_predict": max_new_tokens, "temperature": 0.0, "cache_prompt": False}
-            return post(address, "completion", body)["content"].strip()
-
-        answers = []
-        with ThreadPoolExecutor(SLOTS) as pool:
-            for text in pool.map(answer, prompts):
-                answers.append(text)
-                shown.advance(len(answers))
+            check_cut(address, path, tokens, chat)
+        for text in pool.map(answer, [address] * len(prompts), prompts):
+            answers.append(text)
+            shown.advance(len(answers))
     return answers
 
 
+def check_cut(address: str, path: Path, tokens: Tokens, chat: bool) -> None:
+    """Raise HftError when the server cuts a prompt into other tokens than the training did."""
+    asked = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}
+    seen = post(address, "tokenize", asked)["tokens"]
+    if seen != tokens.prompt_ids:
+        raise HftError(
+            f"{path.name} cuts a prompt into other tokens than the training did: "
+            f"{seen[:8]} not {tokens.prompt_ids[:8]}",
+            "llama.cpp reads this tokenizer differently: do not use the file; report this model",
+        )
+
+
 @contextmanager
-def server(path: Path, context: int, adapter: Path | None = None):
+def server(path: Path, context: int, adapter: Path | None = None) -> Iterator[str]:
     """Run llama-server on a free port of this machine's loopback; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        str(llamacpp.home() / "bin" / "llama-server"),
-        "--model",
-        str(path),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--ctx-size",
-        str(context),
-        "--parallel",
-        str(SLOTS),
-        "--threads",
-        str(machine.cores()),
-        "--no-webui",
-        "--log-disable",
-        *(["--lora", str(adapter)] if adapter else []),
-    ]
+    program = str(llamacpp.home() / "bin" / "llama-server")
+    command = [program, "--model", str(path), "--host", "127.0.0.1", "--port", str(port), "--ctx-size", str(context)]
+    command += ["--parallel", str(SLOTS), "--threads", str(machine.cores()), "--no-webui", "--log-disable"]
+    command += ["--lora", str(adapter)] if adapter else []
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -153,14 +149,16 @@ def server(path: Path, context: int, adapter: Path | None = None):
             process.wait()
 
 
-def wait(process, address: str, path: Path, output) -> None:
-    """Return when the server is ready; a large file takes minutes to read."""
-    end = time.monotonic() + 600
+def wait(process: subprocess.Popen, address: str, path: Path, output: IO[bytes]) -> None:
+    """Return when the server is ready; a large file takes minutes to read. Raises HftError when it ends before."""
+    import httpx
+
+    end = time.monotonic() + START
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
+            httpx.get(f"{address}/health", timeout=5, **LOOPBACK).raise_for_status()
+            return
+        except httpx.HTTPError:
             time.sleep(0.2)
     output.seek(0)
     raise HftError(
@@ -169,16 +167,20 @@ def wait(process, address: str, path: Path, output) -> None:
     )
 
 
-def post(address: str, path: str, body: dict) -> dict:
-    request = urllib.request.Request(
-        f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+def post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The server's answer to one request. Raises HftError."""
+    import httpx
+
+    detail = ""
     try:
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            return json.loads(answer.read())
-    except (urllib.error.URLError, OSError) as problem:
-        detail = problem.read().decode(errors="replace")[:300] if isinstance(problem, urllib.error.HTTPError) else ""
-        raise HftError(
-            f"llama-server did not answer /{path}: {problem} {detail}".strip(),
-            "the file aborts at run time: do not use it",
-        ) from None
+        answer = httpx.post(f"{address}/{path}", json=body, timeout=600, **LOOPBACK)
+        if answer.is_success:
+            return answer.json()
+        problem = f"HTTP Error {answer.status_code}: {answer.reason_phrase}"
+        detail = answer.text[:300]
+    except httpx.HTTPError as broken:
+        problem = str(broken)
+    raise HftError(
+        f"llama-server did not answer /{path}: {problem} {detail}".strip(),
+        "the file aborts at run time: do not use it",
+    )

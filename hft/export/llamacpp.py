@@ -46,23 +46,33 @@ def home() -> Path:
             )
         return Path(given)
     folder = files.cache() / f"llama.cpp-{COMMIT}"
-    if not all((folder / "bin" / p).exists() for p in PROGRAMS):
-        build(folder)
+    if not built(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.alone(folder):
+            if not built(folder):  # another process may have built it
+                build(folder)
     return folder
+
+
+def built(folder: Path) -> bool:
+    """True when the programs are in `folder`."""
+    return all((folder / "bin" / program).exists() for program in PROGRAMS)
 
 
 def build(folder: Path) -> None:
     """Fetch the pinned source and build it into `folder`, atomically; about 7 minutes on 2 cores, once."""
     if not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")):
         raise HftError("building llama.cpp needs a C++ compiler, and none is installed", "apt-get install g++")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     files.need_space(folder.parent, 1.5, "building llama.cpp")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".llama.cpp.") as scratch:
         make(fetch(Path(scratch)), folder)
 
 
 def make(source: Path, folder: Path) -> None:
-    """Compile `source` and keep the programs and the converter in `folder`, in one step (the Dockerfile calls this too)."""
+    """Compile `source` and keep the programs and the converter in `folder`, in one step.
+
+    The Dockerfile calls this too, where neither httpx nor filelock is installed.
+    """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".llama.cpp.") as scratch:
         draft = Path(scratch, "done")
         compile_in(source, Path(scratch, "build"))
@@ -121,14 +131,14 @@ def compile_in(source: Path, folder: Path) -> None:
         environment,
     )
     command = ["cmake", "--build", str(folder), "--target", *PROGRAMS]
-    output = []
+    output: list[str] = []
     with (
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         ) as ninja,
         terminal.bar("llama.cpp", 0) as shown,
     ):
-        for line in ninja.stdout:
+        for line in ninja.stdout or ():
             output.append(line)
             if count := re.match(r"\[(\d+)/(\d+)\]", line):
                 shown.advance(int(count[1]), total=int(count[2]))
@@ -136,8 +146,13 @@ def compile_in(source: Path, folder: Path) -> None:
         raise HftError("building llama.cpp failed:\n" + "".join(output[-15:]), "the first error above names the reason")
 
 
-def run(command: list[str], what: str, fix: str, environment: dict | None = None, draft: Path | None = None) -> str:
-    """Run a tool and return its output. Raises HftError with the end of the output when it fails, and removes its draft."""
+def run(
+    command: list[str], what: str, fix: str, environment: dict[str, str] | None = None, draft: Path | None = None
+) -> str:
+    """Run a tool and return its output.
+
+    Raises HftError with the end of the output when it fails, and removes its draft.
+    """
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode:
         if draft:

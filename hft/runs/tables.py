@@ -1,9 +1,10 @@
 """Runs as tables: all of them, and the stages that one came from."""
 
 from pathlib import Path
+from typing import Any
 
 from hft.errors import HftError
-from hft.evaluate import scores as evaluate
+from hft.evaluate.scores import headline, of_json
 from hft.recipe.catalogue import catalogue, suggest
 from hft.runs import folder as runs
 from hft.runs import stages
@@ -28,31 +29,23 @@ def runs_table(name: str | None) -> str:
         raise HftError(
             f"no runs and no recipe of the name '{name}'{suggest(name, known)}", "list them: hft runs   and: hft list"
         )
-    return f"No runs {f'of {name} ' if name else ''}in {runs.root()} yet. Start with: make train RECIPE={name or 'quickstart'}"
+    of = f"of {name} " if name else ""
+    return f"No runs {of}in {runs.root()} yet. Start with: make train RECIPE={name or 'quickstart'}"
 
 
-def scores(passport: dict) -> str:
+def scores(passport: dict[str, Any]) -> str:
     """Exact match (or right answers) before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
-    return (
-        " -> ".join(f"{evaluate.headline(one)[1]['mean']:.1f}" for one in (asked["base"], after))
-        if after and "base" in asked
-        else "-"
-    )
+    if not after or "base" not in asked:
+        return "-"
+    return " -> ".join(f"{headline(of_json(column))[1].mean:.1f}" for column in (asked["base"], after))
 
 
 def lineage(run: Path) -> str:
     """One line a stage, the first one first: recipe, run, digest, weights, score before and after."""
     lines = [["stage", "run", "recipe digest", "weights", "score"]]
-    for one in stages.lineage(run):
-        lines.append(
-            [
-                one["recipe"],
-                one["run"],
-                one["digest"][:12],
-                one["weights"][:12],
-                scores(one["facts"]) if one["facts"] else "gone",
-            ]
-        )
+    for stage in stages.lineage(run):
+        score = scores(stage.facts) if stage.facts else "gone"
+        lines.append([stage.recipe, stage.run, stage.digest[:12], stage.weights[:12], score])
     return columns(lines)

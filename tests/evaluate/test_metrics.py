@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hft.evaluate import metrics
+from hft.evaluate.intervals import Interval
 
 QUICK = settings(deadline=None, database=None, max_examples=100)
 TEXT = st.text(max_size=30) | st.text("가나다 abAB'\"《》<>〈〉()‘’“”「」『』·.,!?\t\n　İΣß", max_size=30)
@@ -156,7 +157,7 @@ def test_the_interval_holds_the_mean_and_is_the_same_every_time(values):
     summary = metrics.summarize([row(value) for value in values])
     assert summary == metrics.summarize([row(value) for value in values])
     for name in metrics.SCORES:
-        assert 0 <= summary[name]["low"] <= summary[name]["mean"] <= summary[name]["high"] <= 100
+        assert 0 <= summary[name].low <= summary[name].mean <= summary[name].high <= 100
 
 
 @pytest.mark.parametrize(
@@ -172,16 +173,12 @@ def test_the_interval_holds_the_mean_and_is_the_same_every_time(values):
     ],
 )
 def test_the_summary_of_known_scores(values, mean, low, high):
-    assert metrics.summarize([row(value) for value in values])["exact_match"] == {
-        "mean": mean,
-        "low": low,
-        "high": high,
-    }
+    assert metrics.summarize([row(value) for value in values])["exact_match"] == Interval(mean, low, high)
 
 
 def test_the_scores_do_not_share_a_summary():
     assert metrics.summarize([{"exact_match": 0.0, "f1": 1 / 3, "contains": 1.0}]) == {
-        "exact_match": {"mean": 0, "low": 0, "high": 0},
-        "f1": {"mean": 33.33, "low": 33.33, "high": 33.33},
-        "contains": {"mean": 100, "low": 100, "high": 100},
+        "exact_match": Interval(0, 0, 0),
+        "f1": Interval(33.33, 33.33, 33.33),
+        "contains": Interval(100, 100, 100),
     }

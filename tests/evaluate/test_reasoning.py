@@ -103,9 +103,9 @@ def test_an_answer_is_measured_in_three_ways(text, right, format_, language):
 
 
 def test_a_truth_that_reasons_too_is_its_answer():
-    said, truth = "Other thoughts.\n</think>\nThe eye ward.", "Thoughts.\n</think>\nThe eye ward."
-    found = reasoning.measured(said, [truth], Tags(opened=True), None, ())
-    assert found == {"right": 1.0, "format": 1.0}
+    answer, truth = "Other thoughts.\n</think>\nThe eye ward.", "Thoughts.\n</think>\nThe eye ward."
+    measures = reasoning.measured(answer, [truth], Tags(opened=True), None, ())
+    assert measures == {"right": 1.0, "format": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_a_number_decides_only_where_the_truth_is_one(truth, said, right):
     ).map("".join)
 )
 def test_measures_are_0_or_1_and_a_kept_format_has_parts(text):
-    found = reasoning.measured(text, ["34"], Tags(), None, ())
-    assert set(found) == {"right", "format"}
-    assert set(found.values()) <= {0.0, 1.0}
-    assert found["format"] == float(reasoning.parts(text, Tags()) is not None)
+    measures = reasoning.measured(text, ["34"], Tags(), None, ())
+    assert set(measures) == {"right", "format"}
+    assert set(measures.values()) <= {0.0, 1.0}
+    assert measures["format"] == float(reasoning.parts(text, Tags()) is not None)
 
 
 class Backend:
@@ -222,7 +222,8 @@ def test_four_cells_are_asked_greedily_and_drawn_from(opened, tmp_path):
         "",
         "",
     ]
-    assert scores.headline(summary) == ("answer right", summary["reasoning"]["right"])
+    column = scores.of_json(summary)
+    assert scores.headline(column) == ("answer right", column.reasoning["right"])
 
 
 def test_what_was_asked_is_not_asked_again(opened, tmp_path):

@@ -1,4 +1,4 @@
-"""Built-in rewards against a table of completions: the GRPO guides' scores with `compat: seed`, the sound ones by default."""
+"""Built-in rewards against a table of completions: the GRPO guides' scores with `compat: seed`, else the sound ones."""
 
 import json
 import math

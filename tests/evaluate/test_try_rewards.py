@@ -1,6 +1,9 @@
 """`hft rewards NAME`: canned completions, their scores, and the warnings that save a training."""
 
 import json
+import shutil
+
+from conftest import ROOT
 
 
 def rows(output):
@@ -10,19 +13,15 @@ def rows(output):
 def test_the_scores_of_a_shipped_recipe(invoke):
     result = invoke("rewards", "grpo_indonesian")
     assert result.exit_code == 0, result.output
-    found = rows(result.output)
-    assert found["right"] == ["3", "1", "5", "3.5", "5", "17.5"]
-    assert found["wrong"] == found["number stuffed into the reasoning"] == ["3", "1", "-2.5", "-1.5", "5", "5"]
-    assert found["empty"] == ["0", "-2", "-4.5", "-2.5", "-5", "-14"]
-    assert len(found["microseconds a call"]) == 6
+    scores = rows(result.output)
+    assert scores["right"] == ["3", "1", "5", "3.5", "5", "17.5"]
+    assert scores["wrong"] == scores["number stuffed into the reasoning"] == ["3", "1", "-2.5", "-1.5", "5", "5"]
+    assert scores["empty"] == ["0", "-2", "-4.5", "-2.5", "-5", "-14"]
+    assert len(scores["microseconds a call"]) == 6
     assert "Warning" not in result.output
 
 
 def test_a_reward_that_pays_for_nothing_is_named(invoke, tmp_path):
-    import shutil
-
-    from conftest import ROOT
-
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     python = tmp_path / "recipes" / "grpo_quickstart.py"
     python.write_text(
@@ -46,8 +45,8 @@ def same(completions, **columns):
 
 def test_completions_of_a_file_are_scored(invoke, tmp_path):
     path = tmp_path / "mine.jsonl"
-    one = {"completion": "<think>Kita hitung jumlah semua bilangan itu</think>7", "answer": "7", "what": "mine"}
-    path.write_text(json.dumps(one) + "\n")
+    line = {"completion": "<think>Kita hitung jumlah semua bilangan itu</think>7", "answer": "7", "what": "mine"}
+    path.write_text(json.dumps(line) + "\n")
     lines = invoke("rewards", "grpo_indonesian", "--completions", str(path)).output.splitlines()
     assert lines[1].split() == ["mine", "3", "1", "5", "3.5", "5", "17.5"]
     path.write_text("[]\n")

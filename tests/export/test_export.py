@@ -1,4 +1,4 @@
-"""Exports of a really trained adapter answer like it; broken ones are refused. Builds llama.cpp when the cache lacks it."""
+"""Exports of a really trained adapter answer like it; broken ones are refused. May build llama.cpp."""
 
 import json
 

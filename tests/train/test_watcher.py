@@ -74,7 +74,7 @@ def test_records_without_a_loss_are_no_steps(watched, tmp_path):
 def test_only_the_first_of_several_processes_writes(watched, tmp_path, monkeypatch):
     met = []
     monkeypatch.setattr(stopping, "agree", lambda asked: asked)
-    monkeypatch.setattr(watcher, "wait_for_all", lambda: met.append("met"))
+    monkeypatch.setattr(stopping, "wait_for_all", lambda: met.append("met"))
     monkeypatch.setattr(checkpoints, "seal", lambda folder: met.append(folder.name))
     arguments, state = SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=2)
     for rank in ("1", "0"):

@@ -1,0 +1,143 @@
+"""Asking the held-out questions, with a model that only pretends: once, again, bare, drawn, measured."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from characters import Characters
+
+from hft.data import tokens
+from hft.data.prepare import Prepared
+from hft.data.rows import Sample
+from hft.evaluate import ask, scores
+from hft.model.generate import Sampling
+from hft.recipe import file as recipe_file
+
+PLAIN = ("quickstart",)
+REASONING = ("grpo_indonesian", "evaluate.reasoning={bare: false, samples: 0}", "rewards=[format_exact]")
+BARE = ("grpo_indonesian", "evaluate.reasoning={bare: true, samples: 0}", "rewards=[format_exact]")
+DRAWN = ("grpo_indonesian", "evaluate.reasoning={bare: false, samples: 3, temperature: 0.7}", "rewards=[format_exact]")
+
+
+class Chats(Characters):
+    """Characters with a chat template, which writes one line a turn."""
+
+    chat_template = "a line a turn"
+
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt=False):
+        return "".join(f"{turn['role']}: {turn['content']}\n" for turn in messages)
+
+    def get_added_vocab(self):
+        return {}
+
+
+class Backend:
+    """A model of canned answers; notes what it is asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = answers, []
+
+    def generate(self, model, tokenizer, prompts, limit, plan, what, sampling=None):
+        self.asked.append((what, ["".join(map(chr, ids[1:])) for ids in prompts], limit, sampling))
+        return [self.answers[i % len(self.answers)] for i in range(len(prompts))]
+
+
+def opened(written, *answers, questions=("17 + 17?", "25 + 25?")):
+    """What the pipeline hands over: a recipe, its held-out rows, and a model with these answers."""
+    loaded = recipe_file.load(written[0], written[1:])
+    samples = []
+    for number, text in enumerate(questions):
+        row = {"prompt": text, "question": text, "solution": "34", "context": "", "answer": "34"}
+        prompt = [{"role": "user", "content": f"Told: {text}"}] if "grpo" in written[0] else text
+        samples.append(Sample(str(number), row, prompt, ["34"], tokens.encode(prompt, "34", Chats())))
+    return SimpleNamespace(
+        loaded=loaded,
+        backend=Backend(*answers),
+        model=None,
+        tokenizer=Chats(),
+        plan=None,
+        prepared=Prepared([], samples, {}, None),
+    )
+
+
+def kept(run, column):
+    return [json.loads(line) for line in (run / "answers" / f"{column}.jsonl").read_text().splitlines()]
+
+
+def test_questions_are_asked_greedily_and_their_answers_kept(tmp_path):
+    given = opened(PLAIN, "34", "50")
+    ask.ask(tmp_path, given, "base")
+    limit = given.loaded.recipe.evaluate.max_new_tokens
+    assert given.backend.asked == [("asking base (questions)", ["17 + 17?", "25 + 25?"], limit, None)]
+    assert [(record["question"], record["answer"], record["exact_match"]) for record in kept(tmp_path, "base")] == [
+        ("17 + 17?", "34", 1.0),
+        ("25 + 25?", "50", 0.0),
+    ]
+    assert "reward" not in kept(tmp_path, "base")[0]
+    assert json.loads((tmp_path / "evaluation.json").read_text())["base"]["exact_match"]["mean"] == 50
+
+
+@pytest.mark.parametrize("written", [PLAIN, REASONING, BARE, DRAWN], ids=["plain", "reasoning", "bare", "drawn"])
+def test_what_was_asked_is_not_asked_again_unless_it_is_to_be(tmp_path, written):
+    recipe = recipe_file.load(written[0], written[1:]).recipe
+    assert not ask.asked(tmp_path, recipe, "base")
+    ask.ask(tmp_path, opened(written, "34"), "base")
+    assert ask.asked(tmp_path, recipe, "base")
+    assert not ask.asked(tmp_path, recipe, "adapter")
+    resumed = opened(written, "50")
+    ask.ask(tmp_path, resumed, "base")
+    assert (resumed.backend.asked, kept(tmp_path, "base")[0]["answer"]) == ([], "34")
+    ask.ask(tmp_path, resumed, "base", again=True)
+    assert kept(tmp_path, "base")[0]["answer"] == "50"
+
+
+def test_a_run_killed_between_two_cells_asks_only_the_second(tmp_path):
+    ask.ask(tmp_path, opened(BARE, "34"), "base")
+    (tmp_path / "answers" / "base-bare.jsonl").unlink()
+    resumed = opened(BARE, "50")
+    ask.ask(tmp_path, resumed, "base")
+    assert [what for what, *_ in resumed.backend.asked] == ["asking base-bare (questions)"]
+    assert list(scores.kept(tmp_path)) == ["base", "base-bare"]
+
+
+def test_bare_cells_are_asked_without_the_instruction(tmp_path):
+    given = opened(BARE, "34")
+    ask.ask(tmp_path, given, "base")
+    (_, told, *_), (what, bare, *_) = given.backend.asked
+    assert (told[0], what) == ("ser: Told: 17 + 17?\n", "asking base-bare (questions)")  # less the first character
+    assert "Told" not in bare[0]
+    assert bare[0].endswith("17 + 17?\n")
+
+
+def test_answers_are_drawn_to_each_question(tmp_path):
+    given = opened(DRAWN, "<think>a</think>34", "50")
+    ask.ask(tmp_path, given, "adapter")
+    (what, _, _, greedy), (drawing, prompts, _, sampling) = given.backend.asked
+    assert (what, greedy, drawing) == ("asking adapter (questions)", None, "drawing from adapter (answers)")
+    assert [prompt[-9:-1] for prompt in prompts] == ["17 + 17?"] * 3 + ["25 + 25?"] * 3
+    assert sampling == Sampling(0.7, given.loaded.recipe.evaluate.reasoning.top_p, given.loaded.recipe.train.seed)
+    assert [[answer["answer"] for answer in record["drawn"]] for record in kept(tmp_path, "adapter")] == [
+        ["<think>a</think>34", "50", "<think>a</think>34"],
+        ["50", "<think>a</think>34", "50"],
+    ]
+    assert kept(tmp_path, "adapter")[0]["drawn"][1] == {"answer": "50", "right": 0.0, "format": 0.0, "tokens": 2}
+
+
+def test_a_record_of_a_reasoning_recipe_says_what_the_answer_consists_of(tmp_path):
+    ask.ask(tmp_path, opened(REASONING, "<think>a</think>34", "34"), "base")
+    first, second = kept(tmp_path, "base")
+    assert first["reasoning"] == {"right": 1.0, "format": 1.0, "tokens": 18}
+    assert second["reasoning"] == {"right": 1.0, "format": 0.0, "tokens": 2}
+    assert (first["reward"], second["rewards"]) == (3.0, {"format_exact": 0.0})
+    assert "drawn" not in first
+
+
+def test_a_prompt_that_opens_the_reasoning_counts_for_the_format(tmp_path):
+    ask.ask(tmp_path, opened(REASONING, "a</think>34", questions=("<think>",)), "base")
+    assert kept(tmp_path, "base")[0]["reasoning"]["format"] == 1.0
+
+
+def test_without_held_out_rows_nothing_is_asked(tmp_path):
+    given = opened(PLAIN, "34", questions=())
+    ask.ask(tmp_path, given, "base")
+    assert (given.backend.asked, list(tmp_path.iterdir())) == ([], [])
