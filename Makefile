@@ -157,15 +157,24 @@ test-image: ## test the CPU image (make build LOCK=cpu first): users, folders, s
 	@$(MAKE) LOCK=cpu test ARGS="-m image $(ARGS)"
 
 .PHONY: test
-test: $(READY) ## run the fast tests on up to 8 cores; the real training: make test ARGS="-m slow"
-	@.venv/bin/python -m pytest $(or $(ARGS),-n auto --maxprocesses 8)
+test: $(READY) ## run the fast tests on up to 8 cores, and say what they cover; the real training: make test ARGS="-m slow"
+ifdef ARGS
+	@.venv/bin/python -m pytest $(ARGS)
+else
+	@.venv/bin/python -m pytest -n auto --maxprocesses 8 --cov --cov-report= --cov-fail-under=0
+	@.venv/bin/python tools/rooms.py
+endif
 
 .PHONY: lint
-lint: $(READY) ## check the code, the shell scripts, the Dockerfile and the compose file
+lint: $(READY) ## check the code, its types, the shell scripts, the Dockerfile and the compose file
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
 	@.venv/bin/shellcheck .ci/* tools/lock
 	@.venv/bin/hadolint Dockerfile
-	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --quiet docker-compose.yml; else echo "dclint left out: it needs npx (Node.js)"; fi
+	@if ! command -v npm >/dev/null; then echo "dclint left out: it needs npm (Node.js)"; exit; fi; \
+	  [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; \
+	  node_modules/.bin/dclint --quiet docker-compose.yml
 
 .PHONY: lock
 lock: $(READY) ## rewrite requirements/*.lock from requirements/*.in
@@ -173,4 +182,4 @@ lock: $(READY) ## rewrite requirements/*.lock from requirements/*.in
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs, data and what hft keeps in ~/.cache/hft stay
-	@rm -rf .venv .image-* .pytest_cache .ruff_cache .hypothesis hft.egg-info; find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .venv .image-* .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* node_modules hft.egg-info; find . -name __pycache__ -prune -exec rm -rf {} +

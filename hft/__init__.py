@@ -1,3 +1,3 @@
 """hft: the same recipe, the same result, on every server."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

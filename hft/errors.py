@@ -26,9 +26,9 @@ def of_disk(problem: Exception) -> HftError | None:
         )
     if getattr(problem, "errno", None) in REFUSED:
         return HftError(
-            f"{problem.strerror}: {where}",
-            "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, and name yourself: "
-            "HFT_USER=$(id -u):$(id -g)",
+            f"{getattr(problem, 'strerror', None)}: {where}",
+            "make it writable for you; in a container, mount a folder of yours at /runs and at /cache, "
+            "and name yourself: HFT_USER=$(id -u):$(id -g)",
         )
     return None
 
@@ -44,6 +44,6 @@ def of_memory(problem: Exception) -> HftError | None:
         return None
     return HftError(
         f"the GPU's memory is full: {str(problem).splitlines()[0]}",
-        "close what else uses the GPU (nvidia-smi), see what would fit (hft plan NAME --gpu all), or ask fewer rows at once: "
-        "HFT_GENERATE_ROWS=4",
+        "close what else uses the GPU (nvidia-smi), see what would fit (hft plan NAME --gpu all), "
+        "or ask fewer rows at once: HFT_GENERATE_ROWS=4",
     )

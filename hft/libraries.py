@@ -1,4 +1,4 @@
-"""Settings that the libraries read when they are imported. Call `quiet()` before torch, transformers or unsloth load."""
+"""Settings that libraries read when they are imported: call `quiet()` before torch, transformers or unsloth load."""
 
 import logging
 import os

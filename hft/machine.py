@@ -11,6 +11,8 @@ CALLERS_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # before hft keeps to one
 
 
 class Gpu(NamedTuple):
+    """One card, as nvidia-smi names it."""
+
     name: str
     memory: float  # GiB
     driver: str
@@ -18,29 +20,30 @@ class Gpu(NamedTuple):
 
 
 class Machine(NamedTuple):
+    """The hardware that a plan is made for."""
+
     gpus: list[Gpu]
     cores: int
     memory: float  # GiB
     cpu: str
-    fast_bf16: bool  # bfloat16 arithmetic in the CPU's hardware
 
 
 def cores() -> int:
     """Cores this process may use: the affinity mask, or less where a container's CPU quota is less."""
-    usable = len(os.sched_getaffinity(0))
+    count = len(os.sched_getaffinity(0))
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.exists():
         allowed, period = quota.read_text().split()
         if allowed != "max":
-            usable = min(usable, max(1, int(allowed) // int(period)))
-    return usable
+            count = min(count, max(1, int(allowed) // int(period)))
+    return count
 
 
 def visible() -> list[str]:
     """The GPUs that this process may use: what CUDA_VISIBLE_DEVICES named when it began, else all."""
     if CALLERS_GPUS is None:
         return [str(number) for number in range(len(look().gpus))]
-    return [one for one in CALLERS_GPUS.split(",") if one]
+    return [name for name in CALLERS_GPUS.split(",") if name]
 
 
 def cards() -> list[Gpu]:
@@ -48,6 +51,11 @@ def cards() -> list[Gpu]:
     gpus, names = look().gpus, visible()
     known = all(name.isdigit() and int(name) < len(gpus) for name in names)
     return [gpus[int(name)] for name in names] if known else gpus[: len(names)]
+
+
+def usable() -> Machine:
+    """The machine with the GPUs that this process may use, instead of all that it has."""
+    return look()._replace(gpus=cards())
 
 
 @functools.cache
@@ -74,4 +82,4 @@ def look() -> Machine:
         platform.machine(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return Machine(gpus, cores(), round(memory, 1), cpu, "avx512_bf16" in info or "amx_bf16" in info)
+    return Machine(gpus, cores(), round(memory, 1), cpu)

@@ -3,8 +3,10 @@
 import io
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from hft import redact
 
@@ -21,7 +23,7 @@ def say(line: str) -> None:
 
 
 def columns(lines: list[list[str]]) -> str:
-    """Left-aligned columns."""
+    """Cells of equal numbers a line, in left-aligned columns."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -29,7 +31,7 @@ def columns(lines: list[list[str]]) -> str:
 
 
 @contextmanager
-def to(path: Path):
+def to(path: Path) -> Iterator[None]:
     """Append to this file until the block ends; an error that ends the block is written there too."""
     global _file
     _file = path
@@ -37,8 +39,8 @@ def to(path: Path):
         yield
     except BaseException as problem:
         with path.open("a", encoding="utf-8") as out:
-            said = getattr(problem, "message", None) or repr(problem)
-            out.write(f"{time.strftime('%H:%M:%S')} ended by: {redact.text(said)}\n")
+            reason = getattr(problem, "message", None) or repr(problem)
+            out.write(f"{time.strftime('%H:%M:%S')} ended by: {redact.text(reason)}\n")
         raise
     finally:
         _file = None
@@ -47,12 +49,14 @@ def to(path: Path):
 class Heard(io.StringIO):
     """Text that is kept; a file to those who ask for its number, as vLLM does."""
 
-    def fileno(self):
+    def fileno(self) -> int:
+        """The number of the terminal, which is written to all the same."""
+        assert sys.__stdout__, "Python was started without a terminal and without a file in its place"
         return sys.__stdout__.fileno()
 
 
 @contextmanager
-def aside():
+def aside() -> Iterator[None]:
     """Keep what libraries print in this block (banners, notices) out of the terminal, in the log only."""
     heard = Heard()
     try:
@@ -70,7 +74,7 @@ EVERY = 10  # seconds between lines when the output is not a terminal
 class Lines:
     """The log-file form: prints `what: 12/60 (20 %), 34 s, note` every EVERY seconds and at the end."""
 
-    def __init__(self, what: str, total: int):
+    def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.start = what, total, time.monotonic()
         self.printed = self.start - EVERY
 
@@ -86,7 +90,7 @@ class Lines:
 class Bar:
     """The terminal form: one rich progress bar."""
 
-    def __init__(self, what: str, total: int, progress):
+    def __init__(self, what: str, total: int, progress: Any) -> None:
         self.progress = progress
         self.task = progress.add_task(what, total=total, note="")
 
@@ -95,7 +99,7 @@ class Bar:
 
 
 @contextmanager
-def bar(what: str, total: int):
+def bar(what: str, total: int) -> "Iterator[Lines | Bar]":
     """Show progress of `total` units; call `.advance(done, note)` on what this yields."""
     if not sys.stdout.isatty():
         yield Lines(what, total)
@@ -109,7 +113,7 @@ def bar(what: str, total: int):
         TimeRemainingColumn,
     )
 
-    columns = (
+    parts = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -118,16 +122,18 @@ def bar(what: str, total: int):
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns) as progress:
+    with Progress(*parts) as progress:
         yield Bar(what, total, progress)
 
 
 @contextmanager
-def silent():
+def silent() -> "Iterator[Quiet]":
     """For work too short to show."""
     yield Quiet()
 
 
 class Quiet:
+    """Shows nothing."""
+
     def advance(self, done: int, note: str = "", total: int | None = None) -> None:
-        pass
+        """As Bar and Lines have it."""

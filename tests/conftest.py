@@ -13,6 +13,10 @@ SHARED = ROOT.parent / "shared" / "data"
 os.environ.pop("MAKEFLAGS", None)  # `make ENGINE=local test` hands its variables on to every make that a test runs
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-golden", action="store_true", help="write tests/train/golden_losses.json anew")
+
+
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
     """Call hft in this process, in an empty folder; returns click's result."""

@@ -11,56 +11,54 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-PACKAGES = {  # the ten of the card; unsloth first, because it patches the others
-    "cpu": ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "langid", "click"),
-    "cuda": (
-        "unsloth",
-        "trl",
-        "transformers",
-        "peft",
-        "datasets",
-        "bitsandbytes",
-        "vllm",
-        "xformers",
-        "langid",
-        "click",
-    ),
-}
+BOTH = (
+    "unsloth",
+    "trl",
+    "transformers",
+    "peft",
+    "datasets",
+    "bitsandbytes",
+    "langid",
+    "click",
+)  # unsloth patches others
+PACKAGES = {"cpu": BOTH, "cuda": (*BOTH, "vllm", "xformers")}  # the ten of the card
 ARCHITECTURES = ((8, 9), (9, 0), (12, 0))  # RTX 4090, H100, RTX 5080
 
 
-def check(what, test):
+def check(what: str, test: Callable[[], str]) -> None:
     """Run one test, print what it found and its seconds; a failure ends the build."""
     begin = time.monotonic()
     try:
-        found = test()
+        result = test()
     except Exception as problem:
         sys.exit(f"CHECK FAILED  {what}: {problem!r}")
-    print(f"ok  {what}: {found}  ({time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"ok  {what}: {result}  ({time.monotonic() - begin:.0f} s)", flush=True)
 
 
-def imports(name):
+def imports(name: str) -> str:
+    """The version of a package that imports."""
     importlib.import_module(name)
     return importlib.metadata.version(name)
 
 
-def attention():
+def attention() -> str:
     """xformers' own list of what works."""
     done = subprocess.run([sys.executable, "-m", "xformers.info"], capture_output=True, text=True, check=True)
-    found = re.findall(r"^memory_efficient_attention\.(\S+):\s+available", done.stdout, re.M)
+    working = re.findall(r"^memory_efficient_attention\.(\S+):\s+available", done.stdout, re.M)
     wanted = {"cutlassF-pt", "cutlassB-pt", "fa2F@", "fa2B@"}
-    missing = [name for name in wanted if not any(one.startswith(name) for one in found)]
+    missing = [name for name in wanted if not any(kernel.startswith(name) for kernel in working)]
     if missing:
         raise ValueError(f"xformers lacks {', '.join(missing)}:\n{done.stdout}")
-    return ", ".join(found)
+    return ", ".join(working)
 
 
-def kernels(folder, pattern):
+def kernels(folder: str, pattern: str) -> str:
     """Machine code in a package's libraries must run on each of our GPUs: same major version, minor not above."""
     cuobjdump = next(Path(sys.prefix).rglob("triton/backends/nvidia/bin/cuobjdump"))
-    held = set()
+    held: set = set()
     for library in sorted(site(folder).glob(pattern)):
         listed = subprocess.run([cuobjdump, "--list-elf", library], capture_output=True, text=True)
         held |= {(int(number[:-1]), int(number[-1])) for number in re.findall(r"\.sm_(\d+)[af]?\.", listed.stdout)}
@@ -72,14 +70,17 @@ def kernels(folder, pattern):
     return ", ".join(f"{major}.{minor}" for major, minor in sorted(held))
 
 
-def extension():
+def extension() -> str:
     """vLLM's own extension must load, or Unsloth quietly goes on without vLLM."""
     importlib.import_module("vllm._C_stable_libtorch")
     return "loads"
 
 
-def with_a_driver(folder):
-    """Start this script again with an empty stand-in for the driver's library: where images are built there is no driver."""
+def with_a_driver(folder: str) -> int:
+    """Start this script again with an empty stand-in for the driver's library; returns its exit code.
+
+    Where images are built there is no driver.
+    """
     libraries = sorted(site("vllm").glob("*.so"))
     listed = subprocess.run(["nm", "-D", "--undefined-only", *libraries], capture_output=True, text=True, check=True)
     calls = sorted(set(re.findall(r" U (cu[A-Z]\w+)$", listed.stdout, re.M)))
@@ -92,15 +93,16 @@ def with_a_driver(folder):
     )
 
 
-def site(package):
+def site(package: str) -> Path:
+    """The folder of an installed package."""
     return next(Path(sys.prefix).glob(f"lib/python*/site-packages/{package}"))
 
 
-def quantizer():
+def quantizer() -> str:
     """llama-quantize must start and know the types that recipes name."""
-    said = subprocess.run(["/opt/llama.cpp/bin/llama-quantize", "--help"], capture_output=True, text=True)
-    if "Q4_K_M" not in said.stdout + said.stderr:
-        raise ValueError(said.stdout + said.stderr)
+    help_text = subprocess.run(["/opt/llama.cpp/bin/llama-quantize", "--help"], capture_output=True, text=True)
+    if "Q4_K_M" not in help_text.stdout + help_text.stderr:
+        raise ValueError(help_text.stdout + help_text.stderr)
     return "starts"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
-from hft.runs import image  # noqa: E402  hft is not installed for the machine\'s own Python
+from hft.runs import image  # noqa: E402  hft is not installed for the machine's own Python
 
 WORLDS = ("cpu", "cuda")
 FOLDERS = (
@@ -41,32 +41,23 @@ def build(target: str, options: list) -> int:
         return 1
     command = ["docker", "buildx", "build", "--target", target, *options]
     if target in WORLDS:
-        said = labels(target)
-        command += [
-            "--load",
-            "--tag",
-            name(target),
-            "--build-arg",
-            f"REVISION={said['org.opencontainers.image.revision']}",
-        ]
-        command += [word for label in said for word in ("--label", f"{label}={said[label]}")]
+        facts = labels(target)
+        revision_argument = f"REVISION={facts['org.opencontainers.image.revision']}"
+        command += ["--load", "--tag", name(target), "--build-arg", revision_argument]
+        command += [word for label in facts for word in ("--label", f"{label}={facts[label]}")]
     if os.environ.get("BASE_IMAGE"):
         command += ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"]
     if os.environ.get("LLAMA_CPP"):  # a finished build, such as ~/.cache/hft/llama.cpp-*
         command += ["--build-context", f"llama={os.environ['LLAMA_CPP']}"]
-    for folder in (
-        (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()[:1]
-    ):
-        command += ["--build-context", f"wheels={folder}"]
+    wheels = (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()
+    if wheels:
+        command += ["--build-context", f"wheels={wheels[0]}"]
     if os.environ.get("TORCH_INDEX"):
         command += ["--build-arg", f"TORCH_INDEX={os.environ['TORCH_INDEX']}"]
-    if bundle := next(
-        (path for path in (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES) if path and Path(path).is_file()), None
-    ):
-        command += [
-            "--secret",
-            f"id=ca,src={bundle}",
-        ]  # for networks whose proxy signs TLS anew; it stays out of the layers
+    bundles = (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES)
+    if bundle := next((path for path in bundles if path and Path(path).is_file()), None):
+        # For networks whose proxy signs TLS anew; it stays out of the layers.
+        command += ["--secret", f"id=ca,src={bundle}"]
     return subprocess.call([*command, str(HERE)])
 
 
@@ -82,9 +73,8 @@ def labels(world: str) -> dict:
     """What the image says of itself: revision, lock, torch, CUDA, llama.cpp, and the digest of hft's own code."""
     lock = (HERE / "requirements" / f"{world}.lock").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.M))
-    commit = re.search(
-        r'^COMMIT = "(\w+)"', (HERE / "hft" / "export" / "llamacpp.py").read_text(encoding="utf-8"), re.M
-    )
+    llamacpp = (HERE / "hft" / "export" / "llamacpp.py").read_text(encoding="utf-8")
+    commit = re.search(r'^COMMIT = "(\w+)"', llamacpp, re.M)
     return {
         "org.opencontainers.image.title": "hft",
         "org.opencontainers.image.licenses": "Apache-2.0",
@@ -125,20 +115,11 @@ def run(service: str, world: str, arguments: list, options: tuple = ()) -> int:
             folder.mkdir(parents=True)
             os.chown(folder, *owner)
         environment[variable] = str(folder)
-    command = [
-        "docker",
-        "compose",
-        "--project-directory",
-        str(HERE),
-        "--file",
-        str(HERE / "docker-compose.yml"),
-        "run",
-        "--rm",
-    ]
+    compose = ["docker", "compose", "--project-directory", str(HERE), "--file", str(HERE / "docker-compose.yml")]
+    command = [*compose, "run", "--rm"]
     command += [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
-    with (
-        tempfile.TemporaryDirectory() as private
-    ):  # the token goes through a file: a command line is everybody's to read
+    with tempfile.TemporaryDirectory() as private:
+        # The token goes through a file: a command line is everybody's to read.
         os.chown(private, *owner)
         environment.update(token(Path(private), owner))
         environment.pop("HF_TOKEN", None)
@@ -153,27 +134,38 @@ def caller() -> tuple:
 
 
 def ready(world: str) -> str:
-    """What stands in the way of running the image, with the remedy; empty when nothing does. Says when the code has changed since."""
+    """What stands in the way of running the image, with the remedy; empty when nothing does.
+
+    Says when the code has changed since it was built.
+    """
     wanted = '{{index .Config.Labels "hft.code"}}'
+    inspect = ["docker", "image", "inspect", "--format", wanted, name(world)]
     try:
-        found = subprocess.run(
-            ["docker", "image", "inspect", "--format", wanted, name(world)], capture_output=True, text=True
-        )
+        answer = subprocess.run(inspect, capture_output=True, text=True)
     except FileNotFoundError:
-        return "Error: docker is not installed\n  Fix: install Docker with the compose plugin, or run without it: make ENGINE=local ..."
-    if found.returncode and "No such" in found.stderr and not os.environ.get("IMAGE"):
-        return f"Error: there is no image {name(world)}\n  Fix: make build LOCK={world}   (or run without Docker: make ENGINE=local ...)"
-    if found.returncode and "permission denied" in found.stderr:
-        return "Error: you may not use Docker\n  Fix: sudo usermod -aG docker $USER, and log in again; or make ENGINE=local ..."
-    if found.returncode and not os.environ.get("IMAGE"):
-        return f"Error: {found.stderr.strip()}\n  Fix: start Docker, or run without it: make ENGINE=local ..."
-    if not found.returncode and found.stdout.strip() != image.content(HERE / "hft"):
+        return (
+            "Error: docker is not installed\n"
+            "  Fix: install Docker with the compose plugin, or run without it: make ENGINE=local ..."
+        )
+    if answer.returncode and "No such" in answer.stderr and not os.environ.get("IMAGE"):
+        return (
+            f"Error: there is no image {name(world)}\n"
+            f"  Fix: make build LOCK={world}   (or run without Docker: make ENGINE=local ...)"
+        )
+    if answer.returncode and "permission denied" in answer.stderr:
+        return (
+            "Error: you may not use Docker\n"
+            "  Fix: sudo usermod -aG docker $USER, and log in again; or make ENGINE=local ..."
+        )
+    if answer.returncode and not os.environ.get("IMAGE"):
+        return f"Error: {answer.stderr.strip()}\n  Fix: start Docker, or run without it: make ENGINE=local ..."
+    if not answer.returncode and answer.stdout.strip() != image.content(HERE / "hft"):
         print(f"Note: hft/ is not what {name(world)} was built from; `make build` takes it in.", flush=True)
     return ""
 
 
 def token(private: Path, owner: tuple) -> dict:
-    """HF_TOKEN_FILE for compose: the caller's, else HF_TOKEN put into a private file, else the one of the Hugging Face login."""
+    """HF_TOKEN_FILE for compose: the caller's, else HF_TOKEN in a private file, else the Hugging Face login's."""
     if os.environ.get("HF_TOKEN_FILE"):
         return {}
     login = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface", "token")
@@ -186,7 +178,10 @@ def token(private: Path, owner: tuple) -> dict:
 
 
 def wait(command: list, environment: dict) -> int:
-    """Run a command to its end. Ctrl-C is the command's own, which saves and stops; a stop or a lost terminal is handed on to it."""
+    """Run a command to its end; returns its exit code.
+
+    Ctrl-C is the command's own, which saves and stops; a stop or a lost terminal is handed on to it.
+    """
     with subprocess.Popen(command, env=environment) as process:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, frame: process.send_signal(signal.SIGTERM))
@@ -198,6 +193,7 @@ def wait(command: list, environment: dict) -> int:
 
 
 def main(verb: str, world: str, *arguments: str) -> int:
+    """Do what `make` asks: build, smoke, shell or run; returns an exit code."""
     if verb == "build":
         return build(world, list(arguments))
     if verb == "smoke":

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 LOCKS = HERE / "requirements"
@@ -20,11 +21,12 @@ VENV = HERE / ".venv"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyTorch's own; only the CPU build of torch comes from here
 
 
-def stop(problem, fix):
+def stop(problem: str, fix: str) -> typing.NoReturn:
+    """End with what is wrong and what to type."""
     sys.exit(f"Error: {problem}\n  Fix: {fix}")
 
 
-def step(what, command):
+def step(what: str, command: list) -> None:
     """Run one step, say what it is and how long it took; on failure show what it printed."""
     print(f"  {what} ...", end=" ", flush=True)
     start = time.monotonic()
@@ -36,12 +38,12 @@ def step(what, command):
     print(f"{time.monotonic() - start:.0f} s")
 
 
-def torch_requirement(lock):
+def torch_requirement(lock: pathlib.Path) -> str:
     """The lock's entry for torch, with its hashes: the one package that PyPI does not serve as a CPU build."""
     return re.search(r"^torch==.*?(?=^\S)", lock.read_text(encoding="utf-8"), re.M | re.S).group()
 
 
-def torch_source():
+def torch_source() -> list:
     """Where the CPU build of torch comes from: a configured folder of wheels, else PyTorch's CPU index."""
     folders = (os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or "").replace(",", " ").split()
     if folders:
@@ -49,7 +51,7 @@ def torch_source():
     return ["--default-index", os.environ.get("TORCH_INDEX") or TORCH_INDEX]
 
 
-def install(world):
+def install(world: str) -> None:
     """Make .venv with everything: the lock, the tools for tests, and hft itself from this folder."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         stop(
@@ -69,70 +71,30 @@ def install(world):
             f"Python could not make a virtual environment: {(made.stdout + made.stderr).strip().splitlines()[0]}",
             "on Debian or Ubuntu: apt-get install python3-venv",
         )
-    step(
-        "uv",
-        [
-            python,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "-r",
-            str(LOCKS / "uv.txt"),
-        ],
-    )
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    step("uv", [*pip, "--require-hashes", "-r", str(LOCKS / "uv.txt")])
     uv = str(VENV / "bin" / "uv")
     libraries(uv, python, world, LOCKS / "dev.lock")
-    step(
-        "hft itself",
-        [
-            uv,
-            "pip",
-            "install",
-            "--python",
-            python,
-            "--no-deps",
-            "--no-build-isolation",
-            "--offline",
-            "--config-settings",
-            "editable_mode=compat",
-            "-e",
-            str(HERE),
-        ],
-    )
+    alone = ["--no-deps", "--no-build-isolation", "--offline"]
+    editable = ["--config-settings", "editable_mode=compat", "-e", str(HERE)]
+    step("hft itself", [uv, "pip", "install", "--python", python, *alone, *editable])
 
 
-def install_image(world, folder):
-    """Make an image's virtual environment: the lock and nothing else, compiled to bytecode, with the uv that is on the PATH."""
+def install_image(world: str, folder: str) -> None:
+    """Make an image's virtual environment: the lock and nothing else, compiled to bytecode, by the uv on the PATH."""
     step("a virtual environment", ["uv", "venv", "--quiet", "--python", sys.executable, folder])
     libraries("uv", f"{folder}/bin/python", world, options=("--compile-bytecode", "--link-mode", "copy"))
 
 
-def libraries(uv, python, world, *more_locks, options=()):
+def libraries(uv: str, python: str, world: str, *more_locks: pathlib.Path, options: tuple = ()) -> None:
     """Install a lock, hash by hash; torch's CPU build first, from the one place that has it."""
     lock = LOCKS / f"{world}.lock"
     if world == "cpu":
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_torch:
             only_torch.write(torch_requirement(lock))
             only_torch.flush()
-            step(
-                "torch, CPU build (190 MB)",
-                [
-                    uv,
-                    "pip",
-                    "install",
-                    "--python",
-                    python,
-                    "--no-deps",
-                    "--require-hashes",
-                    *options,
-                    *torch_source(),
-                    "-r",
-                    only_torch.name,
-                ],
-            )
+            command = [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", *options]
+            step("torch, CPU build (190 MB)", [*command, *torch_source(), "-r", only_torch.name])
     size = "500 MB" if world == "cpu" else "9 GB"
     step(
         f"everything in requirements/{world}.lock (about {size})",

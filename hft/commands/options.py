@@ -121,6 +121,6 @@ def several(command: str, names: Sequence[str], **options: Any) -> None:
             words += [word for one in value for word in (flag, one)]
         elif value is True or (value is False and name in NOT):
             words.append(flag)
-        elif value not in (None, False):
+        elif value is not None and value is not False:  # 0 is a value
             words += [flag, str(value)]
     raise SystemExit(batch.each(command, names, words))

@@ -48,8 +48,8 @@ def choose(wishes: Wishes, recipe: Recipe, device: str, backend: str, shape: Sha
     reason = f"{memory:.0f} GiB are too few for both at once" if too_small else "the card has room for both at once"
     standby = decide(wishes, "standby", too_small, reason)
     rest = "all but the weights is free while training" if standby.value else "the rest trains"
-    share: Decision[int | None] = decide(wishes, "vllm_memory", SHARE[standby.value], f"percent of the card; {rest}")  # type: ignore[assignment]  # a Decision[int] is one of int | None
-    return Generation(generator, standby, share)
+    share = decide(wishes, "vllm_memory", SHARE[standby.value], f"percent of the card; {rest}")
+    return Generation(generator, standby, Decision(*share))
 
 
 def fits(recipe: Recipe, shape: Shape, card: Gpu) -> Candidate:

@@ -3,13 +3,16 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 from docker import labels
+from house import imports, modules
 
 from hft.runs import image
 
@@ -206,12 +209,7 @@ def test_another_engine_is_refused():
 
 
 def test_every_choice_of_the_environment_reaches_the_container():
-    """What hft reads from HFT_* is handed on by compose, but for folders, which are mounted, and what belongs to building."""
-    import re
-
-    import yaml
-    from conftest import ROOT
-
+    """Compose hands on what hft reads from HFT_*, but for folders, which are mounted, and what building needs."""
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "hft").rglob("*.py")]
     read = {name for text in texts for name in re.findall(r"HFT_[A-Z_]+[A-Z]", text)}
     elsewhere = {
@@ -227,3 +225,13 @@ def test_every_choice_of_the_environment_reaches_the_container():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     handed = {name for name in compose["x-hft"]["environment"] if name.startswith("HFT_")}
     assert handed == (read | {"HFT_GENERATE_ROWS"}) - elsewhere
+
+
+def test_the_stage_that_builds_llama_cpp_has_all_that_its_builder_imports():
+    known, wanted, waiting = modules(ROOT), {"hft", "hft.export"}, ["hft.export.llamacpp"]
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        waiting += {target for _, target in imports(name, known[name], known)} - wanted
+    stage = (ROOT / "Dockerfile").read_text(encoding="utf-8").partition(" AS llama-tools")[2].partition("\nFROM")[0]
+    assert set(re.findall(r"\bhft/\S+\.py", stage)) == {str(known[name].relative_to(ROOT)) for name in wanted}
