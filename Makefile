@@ -162,7 +162,7 @@ ifdef ARGS
 	@.venv/bin/python -m pytest $(ARGS)
 else
 	@.venv/bin/python -m pytest -n auto --maxprocesses 8 --cov --cov-report= --cov-fail-under=0
-	@.venv/bin/python tools/rooms.py
+	@.venv/bin/python tools/coverage_by_room.py
 endif
 
 .PHONY: lint

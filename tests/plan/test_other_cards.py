@@ -27,8 +27,8 @@ def test_all_cards_and_what_would_fit(invoke):
     assert "rtx5080: --set model.quantization=nf4 would fit" in done.output
     assert "it changes the result" in done.output
     assert (
-        "rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; the same weights, "
-        "without evaluation, which one card alone cannot carry"
+        "rtx5080: 2 of them would fit (13.6 GiB each) with --processes 2 --sharded --set data.evaluate=null; "
+        "the same weights, without evaluation, which one card alone cannot carry"
     ) in done.output
 
 

@@ -1,4 +1,4 @@
-"""How many processes share a step, and whether they share the weights: what is chosen, what is refused, and real processes."""
+"""How many processes share a step, and whether they share the weights: what is chosen and refused, and real ones."""
 
 import re
 import signal
@@ -43,7 +43,8 @@ def test_a_plan_shares_the_step(monkeypatch, gpus, wanted, made):
         (
             "korquad_qlora",
             {"processes": "2", "rows_per_device": 16},
-            "16 rows per device do not divide the recipe's batch_size 16 among 2 processes\n  Fix: choose one of: 1, 2, 4, 8",
+            "16 rows per device do not divide the recipe's batch_size 16 among 2 processes\n"
+            "  Fix: choose one of: 1, 2, 4, 8",
         ),
     ],
 )
@@ -112,7 +113,7 @@ def test_evaluation_needs_the_whole_model_on_one_card(monkeypatch, settings, uns
 
 
 def test_what_sharing_cannot_help_with(monkeypatch):
-    """32B in 4 bits is loaded whole first; in 16 bits it is too much for two such cards, evaluated or not: the plan says so."""
+    """32B in 4 bits is loaded whole first; in 16 bits it is too much for two such cards, evaluated or not."""
     with_gpus(monkeypatch, 2, RTX5080)
     large = "model.name=unsloth/DeepSeek-R1-Distill-Qwen-32B"
     with pytest.raises(
@@ -143,7 +144,7 @@ TRITON = "triton==3.6.0"  # the one of the CUDA images; Unsloth's FSDP2 imports 
 
 @pytest.mark.slow
 def test_two_processes_that_share_the_weights_give_the_curve_of_one(tmp_path):
-    """Unsloth's FSDP2 in fp32, stopped and resumed: the same losses, and the same adapter, which no process holds whole."""
+    """Unsloth's FSDP2 in fp32, stopped and resumed: the same losses and adapter, which no process holds whole."""
     folder = tmp_path / "triton"
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), TRITON], check=True

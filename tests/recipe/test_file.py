@@ -4,16 +4,10 @@ import pytest
 import yaml
 from conftest import ROOT
 from good import GOOD
+from shipped import SHIPPED
 
 from hft.recipe import file as recipe_file
 from hft.recipe.catalogue import catalogue
-
-# By name, for recipes/ holds a user's own too.
-SHIPPED = (
-    *("codeio", "grpo_gsm8k", "grpo_indonesian", "grpo_quickstart"),
-    *("korquad_llama2", "korquad_qlora", "korquad_tutorial", "quickstart"),
-    *("medical_1", "medical_2", "medical_quickstart_1", "medical_quickstart_2"),
-)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -31,7 +31,7 @@ def recipe(name, parent=None, **more):
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    """Recipes one, two (child of one) and three (child of two, going on with its adapter), and a way to finish runs of them."""
+    """Recipes one, two (child of one), three (child of two, its adapter goes on), and a way to finish runs of them."""
     monkeypatch.setenv("HFT_RECIPES", str(tmp_path / "recipes"))
     monkeypatch.setenv("HFT_RUNS", str(tmp_path / "runs"))
     folder = tmp_path / "recipes"

@@ -1,4 +1,4 @@
-"""Coverage of hft's rooms by the tests that have just run: python tools/rooms.py (make test does this).
+"""Coverage of hft's rooms by the tests that have just run: python tools/coverage_by_room.py (make test does this).
 
 Ends with 2 where the whole is under fail_under of pyproject.toml.
 """

@@ -32,7 +32,7 @@ def test_each_room_has_its_share(tmp_path, limit, code, more):
         (tmp_path / name).write_text(text.replace("{}", str(limit)), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "coverage", "run", "run.py"], cwd=tmp_path, check=True, capture_output=True)
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "rooms.py")], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(ROOT / "tools" / "coverage_by_room.py")], cwd=tmp_path, capture_output=True, text=True
     )
     told = "Coverage, lines and branches, in %: hft 100, data 67; all 71.4 (branches 50.0)\n"
     assert (done.returncode, done.stdout) == (code, told + more), done.stderr
