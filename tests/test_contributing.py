@@ -120,7 +120,8 @@ def test_the_templates_are_yaml_that_asks_for_what_a_report_needs():
 
 def test_the_version_stands_in_one_place_and_in_the_changelog():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (\S+)", changes, re.M)[:2] == ["Unreleased", __version__ + ","]
+    released = [name for name in re.findall(r"^## (\S+)", changes, re.M) if name != "Unreleased"]
+    assert released[0] == f"{__version__},"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["dynamic"] == ["version"]
     assert project["tool"]["setuptools"]["dynamic"] == {"version": {"attr": "hft.__version__"}}
