@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from hft import machine
+
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 TRAIN = Path(__file__).with_name("golden_train.py")
 PROCESSES = (("sft", "plain", "grpo", "plain"), ("sft", "unsloth"))  # Unsloth has no GRPO on a CPU
-# On the C library that the losses were written with, and on another: glibc's exp and log alone change them by 3e-6.
+# On the processor and C library that the losses were written with, and on others: glibc's exp and log alone change them
+# by 3e-6, and a processor with other vectors sums in another order.
 SAME, OTHER = 1e-6, 1e-4
 
 
@@ -42,13 +45,13 @@ def trained(tmp_path_factory):
 
 
 def test_losses_are_what_they_were(trained, request):
-    libc = list(platform.libc_ver())
+    here = {"cpu": machine.look().cpu, "libc": " ".join(platform.libc_ver())}
     if request.config.getoption("--write-golden"):
-        GOLDEN.write_text(json.dumps({"libc": libc, "losses": trained}, indent=2, sort_keys=True) + "\n")
+        GOLDEN.write_text(json.dumps({"machine": here, "losses": trained}, indent=2, sort_keys=True) + "\n")
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert trained.keys() == golden["losses"].keys()
     for name, losses in golden["losses"].items():
-        assert trained[name] == pytest.approx(losses, rel=0, abs=SAME if libc == golden["libc"] else OTHER), name
+        assert trained[name] == pytest.approx(losses, rel=0, abs=SAME if here == golden["machine"] else OTHER), name
 
 
 def test_the_backends_agree_and_the_losses_say_something(trained):
