@@ -70,12 +70,12 @@ ENTRYPOINT ["hft"]
 FROM runtime AS cpu-libraries
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
-    --mount=type=bind,from=wheels,target=/wheels --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools \
+    --mount=type=bind,from=wheels,target=/wheels --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools/install.py,target=/tools/install.py \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     export UV_CACHE_DIR=/uv-cache; if ls /wheels/torch-* >/dev/null 2>&1; then export UV_FIND_LINKS=/wheels; fi; export TORCH_INDEX \
  && python3 /tools/install.py cpu /opt/venv
 COPY --from=llama / /opt/llama.cpp
-RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools --mount=type=bind,source=hft/runs/image.py,target=/image.py \
+RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools/check_image.py,target=/tools/check_image.py --mount=type=bind,source=hft/runs/image.py,target=/image.py \
     HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /tools/check_image.py cpu \
  && python /image.py /requirements/cpu.lock >/opt/image.json && rm -rf /tmp/*
 
@@ -89,11 +89,11 @@ RUN apt-get update -qq \
 ENV LD_LIBRARY_PATH=/opt/venv/lib/python3.11/site-packages/nvidia/cuda_runtime/lib \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN --mount=type=cache,target=/uv-cache --mount=type=bind,from=uv,source=/uv/bin/uv,target=/usr/local/bin/uv \
-    --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools \
+    --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools/install.py,target=/tools/install.py \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     UV_CACHE_DIR=/uv-cache python3 /tools/install.py cuda /opt/venv
 COPY --from=llama / /opt/llama.cpp
-RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools,target=/tools --mount=type=bind,source=hft/runs/image.py,target=/image.py \
+RUN --mount=type=bind,source=requirements,target=/requirements --mount=type=bind,source=tools/check_image.py,target=/tools/check_image.py --mount=type=bind,source=hft/runs/image.py,target=/image.py \
     HF_HOME=/tmp XDG_CACHE_HOME=/tmp TRITON_CACHE_DIR=/tmp python /tools/check_image.py cuda \
  && python /image.py /requirements/cuda.lock >/opt/image.json && rm -rf /tmp/*
 

@@ -1,6 +1,7 @@
 """Talk to servers: one retry for all who do, and files fetched over HTTP, resumable, checked against their SHA-256."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +41,8 @@ def retry(step: Callable[[], T], tries: int = TRIES, tell: Callable[[str], None]
     return step()
 
 
-def client(timeout: float, **options: Any) -> Any:
-    """An httpx.Client that trusts the system's authorities (or SSL_CERT_FILE) and takes the environment's proxy.
+def client(address: str, timeout: float, **options: Any) -> Any:
+    """An httpx.Client for an address, by the environment's proxy; it trusts the system's authorities or SSL_CERT_FILE.
 
     timeout: seconds without a byte. It follows no redirect unless told to. Raises HftError for a proxy of no use.
     """
@@ -50,12 +51,28 @@ def client(timeout: float, **options: Any) -> Any:
     import httpx
 
     try:
-        return httpx.Client(verify=ssl.create_default_context(), timeout=timeout, **options)
+        context = ssl.create_default_context()
+        return httpx.Client(verify=context, timeout=timeout, trust_env=False, proxy=proxy_for(address), **options)
     except (ImportError, ValueError, httpx.InvalidURL) as problem:
         raise HftError(
             f"the proxy that the environment names cannot be used: {problem}",
-            "name it in HTTPS_PROXY as http://HOST:PORT, and unset ALL_PROXY",
+            "name it in HTTPS_PROXY as http://HOST:PORT",
         ) from None
+
+
+def proxy_for(address: str) -> str | None:
+    """The proxy that HTTP_PROXY or HTTPS_PROXY names for an address, if NO_PROXY does not leave it out.
+
+    As urllib has it: httpx's own look-up takes ALL_PROXY too, and fails for SOCKS before it looks at NO_PROXY.
+    """
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address: the request will say so
+        return None
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def file(address: str, target: Path, sha256: str) -> Path:
@@ -90,11 +107,14 @@ def transfer(address: str, part: Path) -> None:
     """Append to `part` what it lacks. Raises Passing, and OSError or ValueError for what no other try mends."""
     import httpx
 
+    if address.startswith("file://"):  # a mirror on a shared disk
+        copy_from_disk(address, part)
+        return
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     try:
         with (
-            client(timeout=60, follow_redirects=True) as web,
+            client(address, timeout=60, follow_redirects=True) as web,
             web.stream("GET", address, headers=headers) as answer,
         ):
             if answer.status_code == 416 and have:  # nothing is left to send
@@ -109,11 +129,20 @@ def transfer(address: str, part: Path) -> None:
         raise Passing(str(problem) or type(problem).__name__) from None
 
 
+def copy_from_disk(address: str, part: Path) -> None:
+    """Copy what a file:// address names."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    shutil.copyfile(url2pathname(urlsplit(address).path), part)
+
+
 def receive(answer: Any, part: Path, have: int, name: str) -> None:
     """Write an answer's bytes behind the first `have` of `part`. Raises Passing when the connection breaks."""
     import httpx
 
     total = have + int(answer.headers.get("Content-Length") or 0)
+    told = have // MB
     with (
         part.open("ab" if have else "wb") as out,
         terminal.bar(f"fetching {name} (MB)", total // MB) as shown,
@@ -122,7 +151,9 @@ def receive(answer: Any, part: Path, have: int, name: str) -> None:
             for chunk in answer.iter_raw():  # in the network's own pieces: what came before a break is kept
                 out.write(chunk)
                 have += len(chunk)
-                shown.advance(have // MB)
+                if have // MB > told:
+                    told = have // MB
+                    shown.advance(told)
         except httpx.TransportError:
             raise Passing(f"the connection broke after {have}{f' of {total}' if total else ''} bytes") from None
         os.fsync(out.fileno())

@@ -102,7 +102,7 @@ def alone(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o666)  # a shared cache has many users
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:

@@ -25,10 +25,12 @@ ORDER = (  # who stands on a later line may import from an earlier one; rooms of
     ("cli", "__main__"),
 )
 LEVELS = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
-BY_NAME = {
-    ("hft/recipe/section.py", "data")
-}  # looks up the section of each source, so that a new source is its file alone
-VALUES = {  # folder: the names that a recipe or a plan may write
+# Looks up the section of each source by name, so that a new source is its file alone.
+BY_NAME = {("hft/recipe/section.py", "hft.data.sources")}
+HIDDEN = "*"  # the room of an import whose target no reader sees
+# Folder: the names that a recipe or a plan may write. They come from the folder itself: what keeps a helper out of it
+# is the contract of its members (contracts.py).
+VALUES = {
     "data/sources": set(SOURCES),
     "train/methods": set(get_args(Recipe.model_fields["method"].annotation)),
     "model/backends": set(BACKENDS),
@@ -48,21 +50,44 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def imports(name: str, path: Path, known: dict[str, Path]) -> list[tuple[int, str]]:
-    """`[(line, module of hft)]` that a file imports, at its head, in functions, by import_module with a text."""
+    """`[(line, module of hft)]` that a file imports, at its head, in functions, by import_module with a text.
+
+    What hides its target (all of hft, a name that is put together, another name for import_module) is `hft.*`.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     seen = []
     for node in ast.walk(parsed(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            seen += [(node.lineno, alias.name) for alias in node.names]
+            seen += [(node.lineno, "hft.*" if alias.name == "hft" else alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             base = ".".join(filter(None, [start, node.module]))
             seen += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            texts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
-            seen += [(node.lineno, texts[0])] if texts else []
+            seen += [(node.lineno, "hft.*") for alias in node.names if alias.name in IMPORTERS]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in IMPORTERS:
+            seen.append((node.lineno, by_name(node)))
     seen = [(line, target) for line, target in seen if f"{target}.".startswith("hft.")]
-    return [(line, target if target in known else target.rpartition(".")[0]) for line, target in seen]
+    seen = [(line, target) for line, target in seen if target != "hft.__version__"]
+    return [(line, target if target in known else parent(target, known)) for line, target in seen]
+
+
+IMPORTERS = ("import_module", "__import__", "resolve_name")  # import by a text
+
+
+def by_name(call: ast.Call) -> str:
+    """The module that a call imports by a text, as far as its room; `hft.*` where that cannot be read."""
+    first = [*call.args, *(word.value for word in call.keywords)][:1]
+    written = first[0].values[0] if first and isinstance(first[0], ast.JoinedStr) else (first or [None])[0]
+    text = written.value if isinstance(written, ast.Constant) and isinstance(written.value, str) else ""
+    if len(call.args) + len(call.keywords) != 1 or not text or text.startswith("."):
+        return "hft.*"
+    return "hft.*" if text.startswith("hft") and text.count(".") < 2 else text
+
+
+def parent(target: str, known: dict[str, Path]) -> str:
+    """The module that holds a name; `hft.*` for a name of hft itself, such as `*`."""
+    module = target.rpartition(".")[0]
+    return "hft.*" if module == "hft" else module
 
 
 def room(name: str) -> str:
@@ -79,7 +104,9 @@ def wrong_way(root: Path) -> list[str]:
             here, there = room(name), room(target)
             level, down = LEVELS.get(here, 0), LEVELS.get(there, -1)
             same_floor = here == there or (level == down and Path(root, "hft", f"{here}.py").exists())
-            if not (down < level or same_floor or (str(path.relative_to(root)), there) in BY_NAME):
+            if there == HIDDEN:
+                wrong.append(f"{path.relative_to(root)}:{line}: an import that hides what it takes")
+            elif not (down < level or same_floor or (str(path.relative_to(root)), target) in BY_NAME):
                 wrong.append(f"{path.relative_to(root)}:{line}: {here} may not import {there}")
     return [text for text in wrong if text != "hft/__init__.py: no room of ORDER"]
 

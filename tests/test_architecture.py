@@ -59,6 +59,26 @@ def test_the_house_is_in_order(check):
             "def inside(name):\n    return importlib.import_module(f'hft.train.methods.{name}')\n",
             "hft/data/new.py:2: data may not import train",
         ),
+        (wrong_way, "data/new.py", "import hft", "hft/data/new.py:1: an import that hides what it takes"),
+        (wrong_way, "data/new.py", "from hft import *", "hft/data/new.py:1: an import that hides what it takes"),
+        (wrong_way, "data/new.py", "__import__('hft.plan.plan')", "hft/data/new.py:1: data may not import plan"),
+        *(
+            (wrong_way, "data/new.py", text, "hft/data/new.py:1: an import that hides what it takes")
+            for text in (
+                "import_module(f'hft.{room}.session')",
+                "import_module('hft.' + 'train')",
+                "import_module(NAME)",
+                "import_module(name='hft')",
+                "import_module('.session', 'hft.train')",
+                "from importlib import import_module as load",
+            )
+        ),
+        (
+            wrong_way,
+            "recipe/section.py",
+            "from hft.data import overlap\n",
+            "hft/recipe/section.py:1: recipe may not import data",
+        ),
         (
             circles,
             "data/new.py",

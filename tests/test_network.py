@@ -1,11 +1,13 @@
 """What a fetch takes from its surroundings: authorities, proxies, redirects; its pauses; and who waits for whom."""
 
 import contextlib
+import os
 import shutil
 import ssl
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -86,10 +88,44 @@ def test_the_environments_proxy_is_taken(serve, target, monkeypatch):
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
 def test_a_proxy_that_cannot_be_used_is_named(target, monkeypatch, proxy):
     monkeypatch.delenv("no_proxy")
-    monkeypatch.setenv("all_proxy", proxy)
+    monkeypatch.setenv("http_proxy", proxy)
     assert refusal("http://mirror.example/rows.json", target).startswith(
         "the proxy that the environment names cannot be used: "
     )
+
+
+def test_a_socks_proxy_for_everything_does_not_stand_in_the_way(serve, target, monkeypatch):
+    """httpx alone takes ALL_PROXY, and fails for want of a SOCKS library; urllib never did."""
+    address, _ = serve(RANGED)
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    download.file(address, target, SHA256)
+    assert lying(target) == {"rows.json": BODY}
+
+
+def test_a_mirror_on_a_disk_is_copied(tmp_path, target):
+    (tmp_path / "a mirror").mkdir()
+    (tmp_path / "a mirror" / "rows.json").write_bytes(BODY)
+    download.file((tmp_path / "a mirror" / "rows.json").as_uri(), target, SHA256)
+    assert lying(target) == {"rows.json": BODY}
+    assert "No such file or directory" in refusal((tmp_path / "none.json").as_uri(), target.with_name("other"))
+
+
+def test_progress_is_said_by_the_megabyte(target, capsys, monkeypatch):
+    """Not by the network's pieces, which are many."""
+    answer = SimpleNamespace(headers={"Content-Length": str(3 * download.MB)}, iter_raw=lambda: [b"x" * 1024] * 3072)
+    download.receive(answer, target, 0, "rows.json")
+    assert [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "fetching rows.json (MB): 1/3 (33 %)",
+        "fetching rows.json (MB): 3/3 (100 %)",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="two users need root")
+def test_a_shared_caches_lock_is_for_all_users(tmp_path):
+    """What the first user left must not shut the second one out."""
+    with files.alone(tmp_path / "model"):
+        pass
+    assert oct((tmp_path / ".model.lock").stat().st_mode)[-3:] == "666"
 
 
 OTHER_PROCESS = """

@@ -14,16 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-BOTH = (
-    "unsloth",
-    "trl",
-    "transformers",
-    "peft",
-    "datasets",
-    "bitsandbytes",
-    "langid",
-    "click",
-)  # unsloth patches others
+# Unsloth first, because it patches the others.
+BOTH = ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "langid", "click")
 PACKAGES = {"cpu": BOTH, "cuda": (*BOTH, "vllm", "xformers")}  # the ten of the card
 ARCHITECTURES = ((8, 9), (9, 0), (12, 0))  # RTX 4090, H100, RTX 5080
 

@@ -16,12 +16,13 @@ sys.path.insert(0, str(HERE))
 from hft.runs import image  # noqa: E402  hft is not installed for the machine's own Python
 
 WORLDS = ("cpu", "cuda")
+# Variable, its name outside Docker, default.
 FOLDERS = (
     ("RUNS", "HFT_RUNS", HERE / "runs"),
     ("DATA", "HFT_DATA", HERE / "data"),
     ("RECIPES", None, HERE / "recipes"),
     ("CACHE", None, "~/.cache/hft-image"),
-)  # variable, its name outside Docker, default
+)
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 

@@ -31,16 +31,16 @@ def each(command: str, names: tuple[str, ...], options: list[str]) -> int:
         print(f"== {count} of {len(names)}: hft {command} {name}", flush=True)
         begin = time.monotonic()
         code = one([sys.executable, "-m", "hft", command, name, *options])
-        state = (
-            "done"
-            if not code
-            else "stopped"
-            if code in (130, -signal.SIGTERM, -signal.SIGINT)
-            else f"failed (exit {code})"
-        )
-        parts.append(Part(name, state, time.monotonic() - begin))
+        parts.append(Part(name, state_of(code), time.monotonic() - begin))
     print(table(parts), flush=True)
     return code
+
+
+def state_of(code: int) -> str:
+    """How a command ended, by its exit code."""
+    if not code:
+        return "done"
+    return "stopped" if code in (130, -signal.SIGTERM, -signal.SIGINT) else f"failed (exit {code})"
 
 
 def one(command: list[str]) -> int:

@@ -86,9 +86,8 @@ def train_one(loaded, wishes, resume, max_steps, dry_run):
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write everything to this .json too.")
 def bench(name, overrides, steps, warmup, repeat, out):
-    """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan.
-
-    All on the same rows.
+    """Time recipe NAME on this machine: plain transformers, Unsloth as tutorials set it, and hft's plan, on the same
+    rows.
 
     Example: hft bench quickstart --steps 6
     """

@@ -17,7 +17,8 @@ def chat(address: str, model: str, messages: list[dict], temperature: float, max
     when the server refuses, and in the end when it does not answer.
     """
     body = {"model": model, "messages": messages, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
-    with download.client(timeout=600) as web:  # no redirect is followed: to another host it would take the key along
+    # No redirect is followed: to another host it would take the key along.
+    with download.client(address, timeout=600) as web:
         try:
             return download.retry(lambda: answer(web, address, body))
         except download.Passing as problem:

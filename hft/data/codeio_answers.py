@@ -60,8 +60,8 @@ def answer(loaded: Loaded, out: Path, ask: Callable | None, turns: Path | None, 
     if not questions:
         raise HftError(f"recipe {loaded.name} has no `source: codeio`", "take one that has, such as codeio")
     given = {row["id"]: row for row in read_turns(turns)} if turns else {}
-    records = whole(out)
-    done = {record["id"] for record in records}
+    done = {record["id"]: record for record in whole(out)}
+    records = list(done.values())
     waiting = [
         question
         for question in questions

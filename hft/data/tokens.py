@@ -56,7 +56,7 @@ def key(pairs: list[tuple[str | Messages, str]], tokenizer: Any) -> str:
     """A digest of all that the tokens depend on: tokenizer, the code that renders rows, the rows."""
     code = [inspect.getsource(function) for function in (encode, encode_text, encode_chat)]
     digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, code]).encode())
+    digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, THINK, code]).encode())
     for pair in pairs:
         digest.update(json.dumps(pair).encode())
     return digest.hexdigest()

@@ -55,6 +55,8 @@ def judge(told: Reward, folder: Path, around: Tags) -> Callable[..., list[float]
         except HftError:
             raise
         except Exception as problem:  # the recipe's own function may raise anything
+            if isinstance(problem, OSError) and not own:  # the disk is to blame, not the recipe
+                raise
             reason = str(problem) if isinstance(problem, Wrong) else f"{type(problem).__name__}: {problem}"
             raise HftError(f"the reward {told.name}: {reason}", OWN if own else BUILT_IN) from problem
 

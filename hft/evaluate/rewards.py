@@ -95,10 +95,8 @@ def answer(
     an end token behind the answer, and a truth of 0 are unreadable
     """
     missed = missing if missing is not None else -2.0 if compat == "seed" else unreadable
-    rule, scale = (
-        seed_answer if compat == "seed" else sound_answer,
-        Scale(exact, stripped, near, close, far, unreadable),
-    )
+    rule = seed_answer if compat == "seed" else sound_answer
+    scale = Scale(exact, stripped, near, close, far, unreadable)
     texts = zip(map(text_of, completions), answer, strict=True)
     return [rule(text, truth, tags, scale, missed) for text, truth in texts]
 

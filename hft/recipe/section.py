@@ -37,7 +37,7 @@ class Rows(Section):
 
 def members(folder: str) -> tuple[str, ...]:
     """The modules of a folder of hft, such as `data/sources`, by name: the values that a recipe or a plan may have."""
-    return tuple(sorted(path.stem for path in (Path(__file__).parents[1] / folder).glob("[!_]*.py")))
+    return tuple(sorted(path.stem for path in (Path(__file__).parents[1] / folder).glob("[!_.]*.py")))
 
 
 def specs(sources: Iterable[str]) -> dict[str, type[Section]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hft import files
 from hft.errors import HftError
 from hft.recipe import file as recipe_file
 from hft.recipe.catalogue import catalogue, suggest
@@ -158,10 +159,15 @@ def point_latest(run: Path) -> None:
 
 @contextmanager
 def lock(run: Path) -> Iterator[None]:
-    """Hold the run for this process; a killed process lets go by itself. Raises HftError when another one holds it."""
+    """Hold the run for this process; a killed process lets go by itself. Raises HftError when another one holds it.
+
+    A folder of the run that stepped aside for a new one is put back, where a kill kept that one from coming.
+    """
     with (run / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise HftError(f"{run} is in use by another hft process", "wait for it, or stop it first") from None
+        for before in run.glob(".*.before"):
+            files.whole_again(run / before.name.removeprefix(".").removesuffix(".before"))
         yield

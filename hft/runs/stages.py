@@ -88,6 +88,8 @@ def changes(run: Path, passport: dict[str, Any]) -> list[str]:
         now = recipe_file.load(run.parent.name, tuple(passport["recipe"]["overrides"]))
     except HftError:
         return []
+    if passport["recipe"].get("python", {}).keys() - now.python.keys():
+        return []  # the Python beside it is gone
     changed = ["recipe"] if now.digest != passport["recipe"]["digest"] else []
     for side, facts in passport["data"]["sources"].items():
         try:

@@ -81,3 +81,13 @@ def test_a_smoke_test_is_no_finished_training(loaded, trained, wanted, found):
     run = runs.start(loaded)
     (run / "passport.json").write_text(json.dumps({"training": {"steps": trained, "of_steps": 80}}))
     assert runs.finished(loaded, wanted) == (run if found else None)
+
+
+def test_a_folder_that_a_kill_left_aside_is_put_back_when_the_run_is_held(loaded):
+    """On a file system that cannot exchange folders, between the two renames of files.new_folder."""
+    run = runs.start(loaded)
+    (run / ".adapter.before").mkdir()
+    (run / ".adapter.before" / "weights").touch()
+    with runs.lock(run):
+        assert (run / "adapter" / "weights").exists()
+    assert not (run / ".adapter.before").exists()

@@ -117,9 +117,8 @@ def test_no_layer_holds_a_secret(again):
         rest, readable_layers = b"", False
         while chunk := saved.stdout.read(1 << 22):
             assert TOKEN.encode() not in rest + chunk
-            readable_layers |= (
-                b"exec /opt/venv/bin/python -m hft" in rest + chunk
-            )  # else the layers are compressed and hide everything
+            # Else the layers are compressed and hide everything.
+            readable_layers |= b"exec /opt/venv/bin/python -m hft" in rest + chunk
             rest = chunk[-200:]
     assert readable_layers
     shapes = re.compile(r"hf_[A-Za-z0-9]{34}|github_pat_\w{40,}|PRIVATE KEY-----")
