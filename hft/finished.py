@@ -124,7 +124,7 @@ def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
                 Path(scratch, other.name).symlink_to(other)
         shortened = loaded._replace(recipe=loaded.recipe.model_copy(update=quiet))
         made = pipeline.train(shortened, wishes, max_steps=steps)
-        losses = runs.finished_passport(made)["training"]["losses"] if made else []
+        losses = runs.finished_passport(made)["training"]["losses"]
     curve, together = compare.curves(facts["training"]["losses"][: len(losses)], losses, compare.MOST, compare.MEAN)
     if not together:
         raise HftError(

@@ -8,7 +8,6 @@ from pathlib import Path
 from hft import files, libraries, machine, terminal
 from hft.data import order, prepare, rows
 from hft.data.prepare import Prepared
-from hft.data.rows import Read
 from hft.evaluate import ask, scores
 from hft.export import export
 from hft.model import merge
@@ -54,23 +53,19 @@ def look_back(loaded: Loaded, resume: bool, max_steps: int | None, leads: bool =
     return decide(resume, leads, goes_on, bool(finished)), finished
 
 
-def train(
-    loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int | None = None, dry_run: bool = False
-) -> Path | None:
-    """Train a recipe and write its run folder; returns the folder (None after a dry run)."""
+def train(loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int | None = None) -> Path:
+    """Train a recipe and write its run folder; returns the folder."""
     libraries.quiet()
-    parent = None if dry_run else stages.find(loaded)
+    parent = stages.find(loaded)
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
     steps = order.steps(loaded.recipe, len(given.train))
     plan = plan_here(loaded.recipe, wishes, steps)
-    if dry_run:
-        show_dry_run(loaded, plan, given, max_steps)
-        return None
-    run, wishes = begin(loaded, parent, wishes, resume)
+    run, kept = begin(loaded, parent, wishes, resume)
+    if kept is not wishes:
+        wishes, plan = kept, plan_here(loaded.recipe, kept, steps)
     with runs.lock(run), terminal.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
-        plan = plan_here(loaded.recipe, wishes, steps)
         loaded = start_from(parent, loaded, run, plan)
         say(f"Loading {plan.backend}'s libraries and the rows (up to half a minute on a CPU) ...")
         session.get_ready(plan)
@@ -79,7 +74,9 @@ def train(
         clock.lap("rows")
         plan = plan_here(loaded.recipe, wishes, steps, order.lengths(loaded.recipe, prepared.train))
         say(f"Plan: {plan.describe()}. Loading the model ...")
-        opened = open_model(run, loaded, plan, prepared)
+        opened = open_or_wait(run, loaded, plan, prepared)
+        files.write_json(run / "plan.json", plan.as_dict())
+        say(rows_line(prepared))
         data_facts = passport.same_data(run, loaded, prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("model")
@@ -129,16 +126,11 @@ def start_from(parent: Start | None, loaded: Loaded, run: Path, plan: Plan) -> L
     return whole
 
 
-def open_model(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared) -> Opened | Waiting:
-    """The model at work, and plan.json written; Waiting where workers load it and nothing is to be asked here."""
-    answered = not prepared.evaluate or ask.asked(run, loaded.recipe, "base")
-    if plan.processes > 1 and answered:
-        opened: Opened | Waiting = Waiting(loaded, plan, prepared)
-    else:
-        opened = session.open_model(loaded, plan, prepared, run)
-    files.write_json(run / "plan.json", plan.as_dict())
-    say(rows_line(prepared))
-    return opened
+def open_or_wait(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared) -> Opened | Waiting:
+    """The model at work; Waiting where workers load it and nothing is to be asked here."""
+    if plan.processes > 1 and (not prepared.evaluate or ask.asked(run, loaded.recipe, "base")):
+        return Waiting(loaded, plan, prepared)
+    return session.open_model(loaded, plan, prepared, run)
 
 
 def finish(run: Path, opened: Opened | Waiting, data_facts: dict, training: dict, clock: "Clock") -> None:
@@ -193,8 +185,11 @@ def rows_line(prepared: Prepared) -> str:
     return f"Rows: {sides}" + (f"\nOverlap: {prepared.overlap.describe()}" if prepared.evaluate else "")
 
 
-def show_dry_run(loaded: Loaded, plan: Plan, given: Read, max_steps: int | None) -> None:
-    """Say what would happen, without the model: rows, steps, plan."""
+def dry_run(loaded: Loaded, wishes: Wishes, max_steps: int | None = None) -> None:
+    """Say what would happen, without the model: rows, steps, plan; nothing is trained or written."""
+    libraries.quiet()
+    given = rows.read(loaded)
+    plan = plan_here(loaded.recipe, wishes, order.steps(loaded.recipe, len(given.train)))
     prepared = prepare.prepare(loaded, given)
     say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
     steps = order.steps(loaded.recipe, len(prepared.train))

@@ -119,7 +119,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(lab, capsys):
     lab.write("two", "one", checked=False)
     lab.write()
     before = files_of(lab.folder)
-    assert lab.train("two", dry_run=True, max_steps=3) is None
+    pipeline.dry_run(check.load("two"), PLAIN, max_steps=3)
     assert capsys.readouterr().out == (
         f"{ROWS} (too long ones are found when the tokenizer is loaded)\n"
         "Steps: 3 of 2 rows\n"
@@ -314,8 +314,8 @@ def test_workers_train_and_the_model_is_asked_here(lab):
 @pytest.mark.parametrize(("processes", "kind", "loads"), [("2", Waiting, 1), ("1", Opened, 1)])
 def test_where_nothing_is_asked_only_who_trains_loads_the_model(lab, monkeypatch, capsys, processes, kind, loads):
     lab.write(data={"train": {"source": "jsonl", "file": "one.train.jsonl"}})
-    kinds, open_model = [], pipeline.open_model
-    monkeypatch.setattr(pipeline, "open_model", lambda *given: kinds.append(made := open_model(*given)) or made)
+    kinds, open_or_wait = [], pipeline.open_or_wait
+    monkeypatch.setattr(pipeline, "open_or_wait", lambda *given: kinds.append(made := open_or_wait(*given)) or made)
     run = lab.train(wishes=Wishes(backend="plain", processes=processes))
     assert [type(made) for made in kinds] == [kind]
     assert lab.calls.count("load base") == loads

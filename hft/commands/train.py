@@ -41,37 +41,36 @@ def train(names, overrides, options, resume, max_steps, dry_run):
         resume = resume is not False
         how = {"resume": resume, "anew": not resume, "set": overrides, "max_steps": max_steps, "dry_run": dry_run}
         several("train", names, **how, **options)
-    try:
-        train_one(checked[0], wished(options), bool(resume), max_steps, dry_run)
-    except KeyboardInterrupt:
-        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={names[0]} ARGS=--resume", err=True)
-        raise SystemExit(130) from None
+    train_one(checked[0], wished(options), bool(resume), max_steps, dry_run)
 
 
 def train_one(loaded, wishes, resume, max_steps, dry_run):
     """Train one recipe in whichever way its earlier runs and this server's place among others ask for."""
+    from hft import finished as afterwards
     from hft import pipeline
     from hft.pipeline import Way
-    from hft.train.workers import servers
+    from hft.train.workers import launch, servers
 
     where = servers.here()
-    leads = dry_run or not (where and where.rank)
-    way, finished = pipeline.look_back(loaded, resume, max_steps, leads)
-    if way is Way.FOLLOW:
-        from hft.train.workers import launch
-
-        launch.follow(loaded, where, finished)
-    elif way is Way.NOTHING:
+    way, finished = pipeline.look_back(loaded, resume, max_steps, leads=dry_run or not (where and where.rank))
+    if way is Way.NOTHING:
         click.echo(f"Nothing to train: {finished} is finished. Train anew with --anew.")
         if loaded.recipe.export.formats:
-            from hft import finished as afterwards
-
             afterwards.finish_exports(finished, loaded, wishes)
-    else:
-        if resume and way is Way.ANEW:
-            click.echo("No unfinished run of this recipe: starting a new one.")
+        return
+    if resume and way is Way.ANEW:
+        click.echo("No unfinished run of this recipe: starting a new one.")
+    try:
         wishes = replace(wishes, servers=where.count if where else 1)
-        pipeline.train(loaded, wishes, resume=resume, max_steps=max_steps, dry_run=dry_run)
+        if way is Way.FOLLOW:
+            launch.follow(loaded, where, finished)
+        elif dry_run:
+            pipeline.dry_run(loaded, wishes, max_steps)
+        else:
+            pipeline.train(loaded, wishes, resume, max_steps)
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
+        raise SystemExit(130) from None
 
 
 @click.command()

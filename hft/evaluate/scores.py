@@ -176,6 +176,13 @@ def headline(column: Column) -> tuple[str, Interval]:
     return "exact match", column.scores["exact_match"]
 
 
+def headline_of_json(facts: dict[str, Any]) -> tuple[str, Interval]:
+    """The same of a column in a passport; reads no other score, so that another version's passport will do."""
+    if "reasoning" in facts:
+        return "answer right", Interval(**facts["reasoning"]["right"])
+    return "exact match", Interval(**facts["exact_match"])
+
+
 def table(evaluation: dict[str, Column]) -> str:
     """The before/after table as plain text, one column a model."""
     models = list(evaluation.values())

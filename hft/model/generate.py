@@ -67,7 +67,10 @@ def answers(
 def in_one_batch(
     model: Any, tokenizer: Any, prompts: list[list[int]], limit: int, stops: list[int], drawn: Sampling | None
 ) -> list[list[int]] | None:
-    """The new tokens of each prompt, the longest first; None where memory runs out with more than one."""
+    """The new tokens of each prompt, the longest first; None where memory runs out with more than one.
+
+    A function, because what it holds must be gone before the cache is emptied: its tensors, and those of the error.
+    """
     import torch
 
     width = len(prompts[0])

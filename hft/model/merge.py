@@ -11,9 +11,9 @@ from hft.recipe.schema import Model
 
 
 def merge(spec: Model, trained: Path | None, plan: Plan, target: Path) -> None:
-    """Write base + adapter (or a model whose weights were all trained, or the base alone) as a bfloat16 folder.
+    """Write base + adapter (or a model whose weights were all trained, or the base alone) as bfloat16, in one step.
 
-    Atomically. A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter
+    A base that was quantised for training is dequantised, not replaced by the 16-bit original: the adapter
     corrects the quantised weights, and on the original it answers worse (measured: 12 of 20 against 20 of 20). Not
     Unsloth's own merge: that one takes the 16-bit original. On the CPU: a card that trains a model in 4 bits need not
     hold it in 16. The base is kept in the precision it was trained in.

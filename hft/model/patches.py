@@ -1,4 +1,4 @@
-"""Every reach into the insides of TRL, Unsloth, bitsandbytes, accelerate and transformers, each with its reason.
+"""What changes the insides of TRL, Unsloth, bitsandbytes, accelerate and transformers, each with its reason.
 
 Each function says what it was needed with, where that is upstream, and until when; tests/model/test_patches.py reads
 the installed library and fails on the day.

@@ -12,9 +12,9 @@ LEAST, MOST = 0.8, 1.5  # beyond these, something else than the estimate was wro
 
 
 def corrections(history: Iterable[dict[str, Any]], recipe: Recipe, card: Gpu, setting: Setting) -> dict[str, float]:
-    """`{checkpointing: measured peak / estimate}`: the largest of all runs of this model on this kind of card.
+    """`{checkpointing: measured peak / estimate}`: the largest of runs of this model on this kind of card; often empty.
 
-    Often empty. `history` holds the passports of earlier runs; those of plans alike in setting count, however many
+    `history` holds the passports of earlier runs; those of plans alike in setting count, however many
     processes they had.
     """
     largest: dict[str, float] = {}

@@ -63,9 +63,9 @@ def weights(wishes: Wishes, recipe: Recipe, device: str, backend: str, processes
 
 
 def check(recipe: Recipe, shape: Shape, card: float, processes: int, precision: str, trains: bool) -> None:
-    """Raises HftError where a card (GiB) is too small for what no sharing makes smaller.
+    """Raises HftError where a card (GiB) is too small for loading in 4 bits or evaluation, which sharing cannot help.
 
-    That is loading in 4 bits, and evaluation. `trains` says whether training itself fits the card.
+    `trains` says whether training itself fits the card.
     """
     name, size = recipe.model.name, estimate.loading(shape, recipe, processes)
     if recipe.model.quantization == "nf4" and size > card - estimate.CONTEXT:

@@ -84,12 +84,13 @@ def choose_joining(
     """
     if recipe.method != "sft":
         return {"padding_free": Decision(False), "by_length": Decision(False)}
-    joined = decide(wishes, "padding_free", True, "nothing is computed for padding")
+    usual = (True, "nothing is computed for padding")
     if not known or (device, backend) != ("cuda", "unsloth"):
         reason = (
             "pays with method: sft and the unsloth backend on a GPU, for dense models whose rows attention keeps apart"
         )
-        joined = decide(wishes, "padding_free", False, reason)
+        usual = (False, reason)
+    joined = decide(wishes, "padding_free", *usual)
     if joined.value and not known:
         raise HftError(
             f"{joined.why}: rows of {recipe.model.name} cannot stand end to end: only those of dense decoders "

@@ -19,7 +19,7 @@ NOT = {
 YES, NO = ("yes", "true", "1"), ("no", "false", "0")
 # Wishes that are whole numbers from 1, up to this where there is a limit; and what an error gives as an example.
 NUMBERS = {"rows_per_device": None, "generate_rows": None, "save_every": None, "vllm_memory": 95}
-EXAMPLES = {"rows_per_device": 4, "generate_rows": 8, "save_every": 20, "vllm_memory": 50}
+EXAMPLES = {"rows_per_device": 1, "generate_rows": 8, "save_every": 20, "vllm_memory": 50}
 # What a run that goes on, or is made again, takes over of its plan.
 KEPT = (
     "device", "backend", "processes", "sharded", "rows_per_device", "padding_free", "by_length", "checkpointing",
@@ -48,13 +48,14 @@ class Wishes:
     deterministic: bool | None = None
     servers: int = 1  # that train together; not the user's to wish but torchrun's to say
     variables: Mapping[str, str] = field(default_factory=dict)  # `{choice: variable}` of what the environment wishes
+    unreadable: Mapping[str, HftError] = field(default_factory=dict)  # what it wishes in vain, if that is asked for
 
     def who(self, name: str) -> str:
         """Who wishes it, as the user wrote it: an option, or a variable of the environment."""
         return self.variables.get(name) or spelled(name, getattr(self, name))
 
 
-CHOICES = tuple(name for name in Wishes.__dataclass_fields__ if name not in ("servers", "variables"))
+CHOICES = tuple(name for name in Wishes.__dataclass_fields__ if name not in ("servers", "variables", "unreadable"))
 
 
 class Decision(NamedTuple, Generic[Value]):
@@ -65,16 +66,22 @@ class Decision(NamedTuple, Generic[Value]):
 
 
 def read(options: Mapping[str, Any], environment: Mapping[str, str]) -> Wishes:
-    """The wishes of a command's options, else of HFT_BACKEND, HFT_DEVICE, ...; HftError for an unreadable one."""
-    values, variables = {}, {}
+    """The wishes of a command's options, else of HFT_BACKEND, HFT_DEVICE, ...
+
+    A variable that cannot be read is an error where its choice is made: most commands make few.
+    """
+    values, variables, unreadable = {}, {}, {}
     for name in CHOICES:
         variable = f"HFT_{name.upper()}"
         if options.get(name) is not None:
             values[name] = parsed(name, options[name], spelled(name, options[name]))
         elif environment.get(variable):
-            values[name] = parsed(name, environment[variable], variable)
             variables[name] = variable
-    return Wishes(**values, variables=variables)
+            try:
+                values[name] = parsed(name, environment[variable], variable)
+            except HftError as problem:
+                unreadable[name] = problem
+    return Wishes(**values, variables=variables, unreadable=unreadable)
 
 
 def parsed(name: str, value: Any, who: str) -> Any:
@@ -100,7 +107,9 @@ def spelled(name: str, value: object) -> str:
 
 
 def decide(wishes: Wishes, name: str, usual: Value, reason: str, known: tuple[str, ...] = ()) -> Decision[Value]:
-    """The user's wish, else what is usual, for this reason. Raises HftError for a wish that is not known."""
+    """The user's wish, else what is usual, for this reason. Raises HftError for an unreadable or unknown wish."""
+    if name in wishes.unreadable:
+        raise wishes.unreadable[name]
     value = getattr(wishes, name)
     if value is None:
         return Decision(usual, reason)
@@ -125,4 +134,5 @@ def kept(plan: Mapping[str, Any], wishes: Wishes) -> Wishes:
         dropped.add("sharded")  # Unsloth's alone
     taken = {name: value for name, value in before.items() if name not in chosen | dropped and value is not None}
     variables = {name: variable for name, variable in wishes.variables.items() if name not in taken}
-    return replace(wishes, **taken, variables=variables)
+    unreadable = {name: problem for name, problem in wishes.unreadable.items() if name not in taken}
+    return replace(wishes, **taken, variables=variables, unreadable=unreadable)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hft.errors import HftError
-from hft.evaluate.scores import cell, headline, of_json
+from hft.evaluate.scores import cell, headline_of_json
 from hft.runs import folder as runs
 from hft.runs import image
 from hft.terminal import columns
@@ -148,7 +148,7 @@ def evaluations(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[str
         return "not evaluated", True
     if before is None or after is None:
         return "only one was evaluated", False
-    (name, first), (_, second) = headline(of_json(before)), headline(of_json(after))
+    (name, first), (_, second) = headline_of_json(before), headline_of_json(after)
     alike = second.low <= first.mean <= second.high or first.low <= second.mean <= first.high
     return f"{name} {cell(first)} / {cell(second)}", alike
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hft.errors import HftError
-from hft.evaluate.scores import headline, of_json
+from hft.evaluate.scores import headline_of_json
 from hft.recipe.catalogue import catalogue, suggest
 from hft.runs import folder as runs
 from hft.runs import stages
@@ -39,7 +39,7 @@ def scores(passport: dict[str, Any]) -> str:
     after = asked.get("adapter") or asked.get("model")
     if not after or "base" not in asked:
         return "-"
-    return " -> ".join(f"{headline(of_json(column))[1].mean:.1f}" for column in (asked["base"], after))
+    return " -> ".join(f"{headline_of_json(column)[1].mean:.1f}" for column in (asked["base"], after))
 
 
 def lineage(run: Path) -> str:

@@ -36,8 +36,8 @@ class Stopping:
         self.interrupted = True
         print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
 
-    def asked(self) -> bool:
-        """True when training is to stop after this step; the same in all processes."""
+    def agreed(self) -> bool:
+        """True when training is to stop after this step: every process must call it once a step, and hears the same."""
         if self.several:
             self.interrupted = agree((self.run / STOP).exists())
         return self.interrupted

@@ -129,7 +129,7 @@ class Watched:
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Time a step, and stop after the last one or where asked, with a checkpoint."""
         self.seconds.append(time.monotonic() - self.start)
-        if self.stopping.asked() or state.global_step >= self.last:
+        if self.stopping.agreed() or state.global_step >= self.last:
             control.should_save = True
             control.should_training_stop = True
 

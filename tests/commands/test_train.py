@@ -187,8 +187,8 @@ def test_a_warmup_of_all_steps_times_nothing(hft, steps, warmup):
 
 def test_wishes_of_a_command_are_its_options_and_the_environment(lab, hft, monkeypatch):
     wished = []
-    monkeypatch.setattr("hft.pipeline.train", lambda loaded, wishes, **options: wished.append((wishes, options)))
+    monkeypatch.setattr("hft.pipeline.dry_run", lambda loaded, *told: wished.append(told))
     assert hft("train", "one", "--fast", "--processes", "all", "--dry-run", HFT_BY_LENGTH="no") == (0, "")
     variables = {"backend": "HFT_BACKEND", "by_length": "HFT_BY_LENGTH"}
     wishes = Wishes(backend="plain", by_length=False, deterministic=False, processes="all", variables=variables)
-    assert wished == [(wishes, {"resume": False, "max_steps": None, "dry_run": True})]
+    assert wished == [(wishes, None)]

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from hft.model import patches
 
-FIT = "a library changed what hft/model/patches.py reaches into: read its docstring there, and mend or remove it"
+FIT = "a library changed what hft/model/ reaches into: read its docstring there (patches.py), and mend or remove it"
 
 
 def source(package, path):
@@ -114,6 +114,20 @@ def test_unsloth_still_leaves_rows_end_to_end_to_xformers_with_our_torch():
     assert "A = run_attention(" in source("unsloth", "models/llama.py"), FIT
     [torch] = re.findall(r"^torch==(\d+)\.(\d+)", (ROOT / "requirements" / "cuda.lock").read_text(), re.MULTILINE)
     assert tuple(map(int, torch)) < (2, 12), "keep_apart: Unsloth may take torch's own kernel now: measure, then remove"
+
+
+def test_unsloth_still_has_vllm_beside_the_model_and_saves_its_adapter():
+    loads, llama = source("unsloth", "models/loader.py"), source("unsloth", "models/llama.py")
+    loads = part(loads, "FastLanguageModel", "from_pretrained")
+    taken = {argument.arg for argument in ast.parse(loads).body[0].args.args}
+    assert {"fast_inference", "gpu_memory_utilization", "max_lora_rank"} <= taken, FIT
+    assert "since vLLM loads weights from the default branch" in loads, "unsloth.load needs models.local no longer"
+    assert "unsloth_vllm_standby=False" in part(llama, "FastLlamaModel", "from_pretrained"), FIT
+    assert "model.vllm_engine = llm" in llama, FIT
+    assert "model.save_lora = functools.partial(save_lora, model)" in source("unsloth", "models/_utils.py"), FIT
+    assert "def save_lora(model, save_directory, " in source("unsloth_zoo", "vllm_utils.py"), FIT
+    assert "def disable_adapters(self) -> bool:" in source("peft", "tuners/tuners_utils.py"), FIT
+    assert "self.lora_B = nn.ModuleDict(" in source("peft", "tuners/lora/layer.py"), FIT
 
 
 def test_accelerate_still_numbers_the_cpus_and_transformers_still_loads_to_them():

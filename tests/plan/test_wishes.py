@@ -21,8 +21,9 @@ def test_the_option_comes_before_the_environment_before_the_rule(options, enviro
 
 @pytest.mark.parametrize("value", ["0", "96", "-3", "x"])
 def test_numbers_have_bounds(value):
+    wished = wishes.read({}, {"HFT_VLLM_MEMORY": value})
     with pytest.raises(HftError, match=f"HFT_VLLM_MEMORY: '{value}' is not a whole number from 1 to 95"):
-        wishes.read({}, {"HFT_VLLM_MEMORY": value})
+        decide(wished, "vllm_memory", 50, "half")
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,12 @@ def test_flags_of_the_environment(written, value):
 
 
 def test_a_flag_that_is_neither():
+    wished = wishes.read({}, {"HFT_STANDBY": "perhaps"})
+    assert decide(wished, "backend", "plain", "the rule") == ("plain", "the rule"), "only who asks hears of it"
     with pytest.raises(HftError, match="HFT_STANDBY=perhaps is neither yes nor no"):
-        wishes.read({}, {"HFT_STANDBY": "perhaps"})
+        decide(wished, "standby", True, "the rule")
+    kept = wishes.kept({"standby": False}, wished)
+    assert decide(kept, "standby", True, "the rule") == (False, "--no-standby")
 
 
 def test_what_is_not_known():
@@ -47,7 +52,11 @@ def test_what_is_not_known():
 
 
 def test_every_choice_that_a_run_keeps_is_one():
-    assert set(wishes.KEPT) <= set(wishes.CHOICES) == set(Wishes.__dataclass_fields__) - {"servers", "variables"}
+    assert (
+        set(wishes.KEPT)
+        <= set(wishes.CHOICES)
+        == set(Wishes.__dataclass_fields__) - {"servers", "variables", "unreadable"}
+    )
 
 
 def test_a_kept_plan_comes_before_the_environment_and_after_an_option():

@@ -66,7 +66,7 @@ def lab(tmp_path, monkeypatch):
                         "adapter/adapter_model.safetensors": files.sha256(run / "adapter" / "adapter_model.safetensors")
                     },
                     "data": {"sources": {"train": sources.facts(loaded.recipe.data.train, folder)}},
-                    "parent": parent,
+                    "parent": parent and parent._asdict(),
                 },
             )
             return run

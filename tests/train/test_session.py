@@ -1,7 +1,8 @@
 """A model at work, with a pretended backend: opened, trained within the card's memory, let go."""
 
+import builtins
+import gc
 import os
-import sys
 import weakref
 from dataclasses import replace
 from types import SimpleNamespace
@@ -23,6 +24,14 @@ PLAN = plans.make(LOADED.recipe, Machine([], 8, 64.0, "a CPU"))
 
 class Model:
     """What can be referred to weakly."""
+
+
+@pytest.fixture
+def references_alone():
+    """Memory comes back when the last reference goes, or not at all."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def rows(evaluate):
@@ -96,19 +105,26 @@ def test_one_process_trains_here(pretended, tmp_path):
     assert "free" not in pretended
 
 
-def test_a_card_that_is_too_small_goes_on_with_a_safer_plan(pretended, tmp_path, monkeypatch, capsys):
+def test_a_card_that_is_too_small_goes_on_with_a_safer_plan(pretended, references_alone, tmp_path, monkeypatch, capsys):
     first = opened()
-    model, fit, begun = weakref.ref(first.model), session.fit, []
+    model, fit, open_model, begun, gone = weakref.ref(first.model), session.fit, session.open_model, [], []
+
+    def run_out(held):
+        """As a trainer's frame does, this one holds the model, and the error's traceback holds the frame."""
+        raise OutOfMemory
 
     def too_much_at_first(run, at_work, max_steps):
         begun.append(at_work.plan)
-        if len(begun) == 1:
-            raise OutOfMemory
-        assert model() is None, "the first model still takes its memory"
-        return fit(run, at_work, max_steps)
+        return run_out(at_work.model) if len(begun) == 1 else fit(run, at_work, max_steps)
+
+    def open_next(*given):
+        gone.append(model() is None)
+        return open_model(*given)
 
     monkeypatch.setattr(session, "fit", too_much_at_first)
+    monkeypatch.setattr(session, "open_model", open_next)
     trained, training = session.fit_the_card(tmp_path, first, None)
+    assert gone == [True], "the first model still takes its memory when the next one is opened"
     assert begun == [PLAN, plans.safer(PLAN)]
     assert trained.plan == plans.safer(PLAN)
     assert training == {
@@ -164,15 +180,27 @@ def test_where_no_plan_is_safer_the_card_is_named(pretended, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("plan", "worker", "visible"),
+    ("plan", "worker", "order"),
     [
-        ({"device": "cuda"}, False, "3"),
-        ({"device": "cpu"}, False, ""),
-        ({"device": "cuda", "backend": "plain", "deterministic": True}, True, "5"),
+        ({"device": "cuda", "backend": "unsloth"}, False, ["3", "unsloth", "hush"]),
+        ({"device": "cpu", "backend": "unsloth"}, False, ["", "unsloth", "hush"]),
+        ({"device": "cuda", "backend": "plain"}, False, ["3", "hush"]),
+        (
+            {"device": "cuda", "backend": "unsloth", "deterministic": True},
+            True,
+            ["5", "unsloth", "hush", "deterministic"],
+        ),
     ],
 )
-def test_libraries_are_loaded_in_the_order_that_they_need(monkeypatch, plan, worker, visible):
-    calls = []
+def test_libraries_are_loaded_in_the_order_that_they_need(monkeypatch, capsys, plan, worker, order):
+    calls, load = [], builtins.__import__
+
+    def note_unsloth(name, *given):
+        if name != "unsloth":
+            return load(name, *given)
+        calls.append("unsloth")
+        return print("a banner")
+
     monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": "5", **({"LOCAL_RANK": "0"} if worker else {})})
     monkeypatch.setattr(session.machine, "visible", lambda: ["3", "4"])
 
@@ -180,11 +208,13 @@ def test_libraries_are_loaded_in_the_order_that_they_need(monkeypatch, plan, wor
         calls.append(os.environ["CUDA_VISIBLE_DEVICES"])
 
     monkeypatch.setattr(session.patches, "prepare_unsloth", before_unsloth)
-    monkeypatch.setattr(session.libraries, "hush", lambda: calls.append("unsloth" in sys.modules))
+    monkeypatch.setattr(session.libraries, "hush", lambda: calls.append("hush"))
     monkeypatch.setattr(session.libraries, "make_deterministic", lambda: calls.append("deterministic"))
-    monkeypatch.setitem(sys.modules, "unsloth", SimpleNamespace())
-    session.get_ready(replace(PLAN, **plan))
-    assert calls == [visible, True, *(["deterministic"] if "deterministic" in plan else [])]
+    with monkeypatch.context() as during:
+        during.setattr(builtins, "__import__", note_unsloth)
+        session.get_ready(replace(PLAN, **plan))
+    assert calls == order
+    assert capsys.readouterr().out == ""
 
 
 def test_rows_are_tokenised_by_the_models_own_tokenizer(pretended, monkeypatch):

@@ -1,6 +1,8 @@
 """What all methods share: training to the end, to a stop or to the end of memory; trackers only where asked for."""
 
+import gc
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,11 +15,16 @@ from hft.recipe import file as recipe_file
 from hft.train import trainer, watcher
 
 
+class Tensors:
+    """What a step makes, and what can be referred to weakly."""
+
+
 class Trainer:
-    """Steps that are counted; `ends` is raised after two."""
+    """Steps that are counted; after two, an error that says `ends` is raised, whose frame holds a step's tensors."""
 
     def __init__(self, steps, ends=None, processes=1):
         self.steps, self.ends, self.calls = steps, ends, []
+        self.gone = None  # whether the tensors were gone when the last step was saved
         self.state = SimpleNamespace(global_step=0)
         self.args = SimpleNamespace(world_size=processes)
         self.model = SimpleNamespace(zero_grad=lambda set_to_none: self.calls.append("no gradients"))
@@ -26,13 +33,16 @@ class Trainer:
         self.calls.append(("train", resume_from_checkpoint and resume_from_checkpoint.rpartition("/")[2]))
         self.state.global_step = 2 if self.ends else self.steps
         if self.ends:
-            raise self.ends
+            held = Tensors()
+            self.tensors = weakref.ref(held)
+            raise RuntimeError(self.ends)
 
     def _load_from_checkpoint(self, folder):
         self.calls.append(("load", folder.rpartition("/")[2]))
 
     def _save_checkpoint(self, model, trial):
         self.calls.append("save")
+        self.gone = self.tensors() is None
 
 
 def pretend_torch(monkeypatch, **distributed):
@@ -91,7 +101,7 @@ def test_a_ctrl_c_is_raised_when_all_is_saved(carry_out):
         carry_out(Trainer(6), interrupted=True)
 
 
-FULL = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
 
 @pytest.mark.parametrize(
@@ -110,9 +120,19 @@ def test_where_memory_ends_the_last_step_is_kept(carry_out, checkpoints, process
     assert carry_out.sealed == sealed
 
 
+def test_the_failed_steps_tensors_are_gone_when_the_last_step_is_saved(carry_out):
+    gc.disable()  # memory comes back when the last reference goes, or not at all
+    try:
+        with pytest.raises(trainer.OutOfMemory):
+            carry_out(made := Trainer(6, FULL))
+    finally:
+        gc.enable()
+    assert made.gone is True
+
+
 def test_other_errors_are_not_of_memory(carry_out):
     with pytest.raises(RuntimeError, match="shapes differ"):
-        carry_out(Trainer(6, RuntimeError("shapes differ")))
+        carry_out(Trainer(6, "shapes differ"))
 
 
 @pytest.mark.parametrize("rank", [0, 1])

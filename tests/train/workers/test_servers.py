@@ -1,4 +1,4 @@
-"""Several servers: who this one is, and how the others find the first one's run. Real ones are in test_processes.py."""
+"""Several servers: who this one is, and how the others find the first one's run. Real ones are in test_launch.py."""
 
 import json
 import threading
