@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 os.environ.pop("MAKEFLAGS", None)  # `make ENGINE=local test` hands its variables on to every make that a test runs
+
+settings.register_profile("hft", deadline=None, database=None)  # a busy machine is no failure
+settings.load_profile("hft")
 
 
 def pytest_addoption(parser):
