@@ -68,10 +68,16 @@ def test_the_passport_carries_the_manifest(trained):
 
 
 def test_the_same_adapter_comes_out_of_the_image_and_of_the_venv(trained, tmp_path):
+    """To the bit where both have one C library; another one's exp and log change losses by about 3e-6."""
     run, _ = trained
     done = call(sys.executable, "-m", "hft", "train", "quickstart", *SHORT, HFT_RUNS=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert adapter(max(tmp_path.glob("quickstart/2*"))) == adapter(run)
+    outside = max(tmp_path.glob("quickstart/2*"))
+    compared = call(sys.executable, "-m", "hft", "compare", run, outside)
+    assert compared.returncode == 0, compared.stdout
+    systems = [json.loads((one / "passport.json").read_text())["machine"]["system"] for one in (run, outside)]
+    one_library = len({system.partition("-with-")[2] for system in systems}) == 1
+    assert (adapter(outside) == adapter(run)) or not one_library, compared.stdout
 
 
 def test_batch_runs_train_ask_and_export(trained, folders):
