@@ -1,16 +1,8 @@
 """`hft prepare` and `codeio`: a preview of rows with a pretended tokenizer, and what is refused."""
 
 import pytest
-from fakes import Lab
 
 from hft.runs import folder as runs
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
 
 
 def test_rows_are_previewed_with_the_trained_part_marked(lab, invoke):

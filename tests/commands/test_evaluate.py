@@ -3,26 +3,11 @@
 import json
 
 import pytest
-from fakes import Lab
 
 from hft.commands import batch
 from hft.runs import folder as runs
 
 HEAD = "2 held-out questions, scores x 100 [95 % interval]\n"
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
-
-
-@pytest.fixture
-def run(lab, capsys):
-    made = lab.train()
-    lab.calls.clear()
-    return made
 
 
 def test_a_run_is_asked_again_by_its_recipes_name_or_its_folder(lab, run, invoke):

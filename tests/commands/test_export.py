@@ -1,25 +1,10 @@
 """`hft export` and `push`: what they make of a pretended run, and what they refuse before any work."""
 
 import pytest
-from fakes import Lab
 
 from hft.commands import batch
 from hft.recipe.schema import FORMATS
 from hft.runs import folder as runs
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
-
-
-@pytest.fixture
-def run(lab, capsys):
-    made = lab.train()
-    lab.calls.clear()
-    return made
 
 
 def test_formats_are_made_in_their_order(lab, run, invoke):

@@ -1,14 +1,6 @@
 """`hft plan`: each choice with its reason, and what --gpu excludes."""
 
 import pytest
-from fakes import Lab
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
 
 
 def test_every_choice_has_a_reason(lab, invoke):

@@ -1,15 +1,5 @@
 """`hft list`, `check` and `show`: what they say of the recipes that there are."""
 
-import pytest
-from fakes import Lab
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
-
 
 def test_recipes_are_listed_with_their_first_comment(lab, invoke):
     path = lab.recipes / "one.yaml"

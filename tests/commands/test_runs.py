@@ -3,25 +3,11 @@
 import json
 
 import pytest
-from fakes import TRAINED, Lab
+from fakes import TRAINED
 
 from hft import files
 from hft.runs import folder as runs
 from hft.runs import image
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
-
-
-@pytest.fixture
-def run(lab, capsys):
-    made = lab.train()
-    lab.calls.clear()
-    return made
 
 
 def cells(line):

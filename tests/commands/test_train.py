@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from fakes import Lab
 
 from hft.commands import batch
 from hft.plan.wishes import Wishes
@@ -12,13 +11,6 @@ from hft.train.workers import launch
 
 SERVERS = {"PET_NNODES": "2", "PET_MASTER_ADDR": "first", "PET_MASTER_PORT": "29500"}
 ANEW = "No unfinished run of this recipe: starting a new one.\n"
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, invoke):
-    made = Lab(tmp_path, monkeypatch)
-    made.write()
-    return made
 
 
 @pytest.fixture
