@@ -39,7 +39,7 @@ def test_every_export_answers_like_the_adapter(shell, tmp_path):
 
     strict = shell("export", "quickstart", "--format", "q2_k")  # too small for a 135M model: it forgets
     assert strict.returncode == 1, strict.stdout
-    assert "loses more than 5 points of exact match" in strict.stderr
+    assert "loses more than 5 points of 'exact match'" in strict.stderr
     assert "exact match" in strict.stderr
 
     damaged = run / "quickstart-q8_0.gguf"
