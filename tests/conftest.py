@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: an empty working folder, a recipe to break, and hft as users call it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,3 +53,21 @@ def shell(tmp_path):
         )
 
     return call
+
+
+@pytest.fixture
+def serve():
+    """Call it to answer HTTP on loopback while the test runs; it returns (address, Range headers that were asked)."""
+    from fetching import serving
+
+    with contextlib.ExitStack() as stack:
+        yield lambda how, context=None: stack.enter_context(serving(how, context))
+
+
+@pytest.fixture
+def target(tmp_path, monkeypatch):
+    """Where a fetched file goes; tries follow each other without a pause."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("hft.download.PAUSE", 0)
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data" / "rows.json"

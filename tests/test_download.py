@@ -1,31 +1,16 @@
 """Fetching over loopback HTTP: goes on where it stopped, checks what came, leaves nothing half at the target."""
 
-import contextlib
 import gc
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fetching import BODY, RANGED, SHA256, UNRANGED, cut, lying, refusal, send, serving
+from fetching import BODY, RANGED, SHA256, UNRANGED, cut, lying, refusal, send
 
 from hft import download
 
 MISSING, BY_HAND = "could not fetch {}: HTTP Error 404: Not Found", "try again, or put the file there by hand: {}"
-
-
-@pytest.fixture
-def serve():
-    with contextlib.ExitStack() as stack:
-        yield lambda how, context=None: stack.enter_context(serving(how, context))
-
-
-@pytest.fixture
-def target(tmp_path, monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "PAUSE", 0)
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data" / "rows.json"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What a fetch takes from its surroundings: authorities, proxies, redirects; its pauses; and who waits for whom."""
 
-import contextlib
 import os
 import shutil
 import ssl
@@ -11,23 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from fetching import BODY, RANGED, SHA256, lying, refusal, serving
+from fetching import BODY, RANGED, SHA256, lying, refusal
 
 from hft import download, files
-
-
-@pytest.fixture
-def serve():
-    with contextlib.ExitStack() as stack:
-        yield lambda how, context=None: stack.enter_context(serving(how, context))
-
-
-@pytest.fixture
-def target(tmp_path, monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "PAUSE", 0)
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data" / "rows.json"
 
 
 def test_the_pause_doubles(monkeypatch):
