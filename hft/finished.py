@@ -81,7 +81,7 @@ def side_by_side(run: Path, prompt: str, context: str, max_new_tokens: int | Non
             f"ask its held-out rows instead: hft evaluate {run}",
         ) from None
     opened = open_run(run, wishes, with_rows=False)
-    ids = tokens.encode(text, "", opened.tokenizer).prompt_ids
+    ids = tokens.encode(text, "", opened.tokenizer, recipe.prompt.prefill).prompt_ids
     limit = max_new_tokens or recipe.evaluate.max_new_tokens
 
     def answer(what: str) -> str:

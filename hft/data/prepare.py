@@ -75,7 +75,9 @@ def compared(item: Sample) -> dict:
 def short_enough(samples: list[Sample], recipe: Recipe, tokenizer: Any, count: Counts, side: str) -> list[Sample]:
     """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
     kept, limit = [], recipe.model.max_tokens
-    encoded = tokens.encode_all([(one.prompt, one.answers[0]) for one in samples], tokenizer, side)
+    encoded = tokens.encode_all(
+        [(one.prompt, one.answers[0]) for one in samples], tokenizer, side, recipe.prompt.prefill
+    )
     for item, text in zip(samples, encoded, strict=True):
         if len(text.prompt_ids) + order.room(recipe, text.completion_ids) > limit:
             count["too long"] = count.get("too long", 0) - 1

@@ -29,16 +29,20 @@ class Tokens(NamedTuple):
         return len(self.prompt_ids) + len(self.completion_ids)
 
 
-def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer: Any, what: str) -> list[Tokens]:
+def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer: Any, what: str, prefill: str = "") -> list[Tokens]:
     """Tokens of (prompt, answer) pairs, from the cache where it has them."""
     many = len(pairs) > FEW
-    place = folder() / f"{key(pairs, tokenizer)}.parquet" if many and hasattr(tokenizer, "backend_tokenizer") else None
+    place = (
+        folder() / f"{key(pairs, tokenizer, prefill)}.parquet"
+        if many and hasattr(tokenizer, "backend_tokenizer")
+        else None
+    )
     if place and (kept := read(place)):
         return kept
     made = []
     with terminal.bar(f"tokenising {what} rows", len(pairs)) if many else terminal.silent() as shown:
         for number, (prompt, answer) in enumerate(pairs, 1):
-            made.append(encode(prompt, answer, tokenizer))
+            made.append(encode(prompt, answer, tokenizer, prefill))
             shown.advance(number)
     if place:
         keep(place, made)
@@ -52,11 +56,11 @@ def folder() -> Path:
     return own
 
 
-def key(pairs: list[tuple[str | Messages, str]], tokenizer: Any) -> str:
+def key(pairs: list[tuple[str | Messages, str]], tokenizer: Any, prefill: str = "") -> str:
     """A digest of all that the tokens depend on: tokenizer, the code that renders rows, the rows."""
     code = [inspect.getsource(function) for function in (encode, encode_text, encode_chat)]
     digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, THINK, code]).encode())
+    digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, THINK, prefill, code]).encode())
     for pair in pairs:
         digest.update(json.dumps(pair).encode())
     return digest.hexdigest()
@@ -86,14 +90,20 @@ def keep(place: Path, made: list[Tokens]) -> None:
         old.unlink(missing_ok=True)
 
 
-def encode(prompt: str | Messages, answer: str, tokenizer: Any) -> Tokens:
+def encode(prompt: str | Messages, answer: str, tokenizer: Any, prefill: str = "") -> Tokens:
     """Render and tokenise one example; the completion ends with the token that ends the model's turn.
 
+    prefill: what the model's turn begins with; it stands at the end of the prompt and not in the completion.
     Raises HftError when a chat is wanted from a tokenizer without a chat template.
     """
     if isinstance(prompt, str):
-        return encode_text(prompt, answer, tokenizer)
-    return encode_chat(prompt, answer, tokenizer)
+        return encode_text(prompt + prefill, without(prefill, answer), tokenizer)
+    return encode_chat(prompt, answer, tokenizer, prefill)
+
+
+def without(prefill: str, answer: str) -> str:
+    """The answer behind what it begins with already."""
+    return answer.strip().removeprefix(prefill.strip()).lstrip() if prefill else answer
 
 
 def encode_text(prompt: str, answer: str, tokenizer: Any) -> Tokens:
@@ -114,7 +124,7 @@ def encode_text(prompt: str, answer: str, tokenizer: Any) -> Tokens:
     return Tokens(text, completion, prompt_ids, completion_ids)
 
 
-def encode_chat(prompt: Messages, answer: str, tokenizer: Any) -> Tokens:
+def encode_chat(prompt: Messages, answer: str, tokenizer: Any, prefill: str = "") -> Tokens:
     """A conversation in the form of the tokenizer's chat template, and the model's turn that follows it."""
     if not tokenizer.chat_template:
         raise HftError(
@@ -122,10 +132,13 @@ def encode_chat(prompt: Messages, answer: str, tokenizer: Any) -> Tokens:
             "write prompt.format: instruction or question, or use the Instruct model",
         )
     text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-    answer = answer.strip()
-    if text.rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
+    begun = prefill if not text.rstrip().endswith(prefill.rstrip()) else ""
+    answer = without(prefill, answer.strip())
+    if (text + begun).rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
         answer = answer.removeprefix(THINK[0]).lstrip()
-    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": answer}], tokenize=False)
+    turn = {"role": "assistant", "content": begun + answer}
+    whole = tokenizer.apply_chat_template([*prompt, turn], tokenize=False)
+    text += begun
     # Some templates take the reasoning out of earlier turns, or put something in front of the answer.
     completion = whole[len(text) :] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
     completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one

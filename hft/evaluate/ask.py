@@ -52,7 +52,7 @@ def bare(samples: list[Sample], loaded: Loaded, tokenizer: Any) -> list[Sample]:
     forms = {written: formats.form(written, loaded.code) for written in {sample.format or usual for sample in samples}}
     pairs = [forms[sample.format or usual](sample.row, None) for sample in samples]
     return [
-        sample._replace(prompt=prompt, encoded=tokens.encode(prompt, answer, tokenizer))
+        sample._replace(prompt=prompt, encoded=tokens.encode(prompt, answer, tokenizer, loaded.recipe.prompt.prefill))
         for sample, (prompt, answer) in zip(samples, pairs, strict=True)
     ]
 

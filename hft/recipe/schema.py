@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from hft.recipe.evaluation import Evaluate
 from hft.recipe.section import Count, Section, Share, members
 from hft.recipe.sources import Data
 
@@ -34,6 +35,9 @@ class Prompt(Section):
     instruction: str | None = Field(None, description="what every prompt tells the model to do")
     tags: tuple[str, str] | None = Field(
         None, description="around the reasoning; without it, the tokenizer's own think tokens"
+    )
+    prefill: str = Field(
+        "", description="what the model's turn begins with, as if it had written it, such as '<think>' and a line end"
     )
 
 
@@ -97,6 +101,11 @@ class Grpo(Section):
     prompt_quantile: Share | None = Field(
         None, description="prompts with more tokens than this quantile of all are dropped and counted"
     )
+    max_flat: Share = Field(
+        0.8,
+        description="share of the groups whose completions may all score alike, and so teach nothing: "
+        "above it a run does not start, or stops",
+    )
     keep_completions: Count = Field(10, description="steps between kept completions (completions.jsonl)")
 
 
@@ -108,32 +117,6 @@ class Reward(Section):
     compat: Literal["seed"] | None = Field(None, description="seed: score as the GRPO guides do, loopholes included")
     options: dict[str, float | str | list[str]] = Field(
         {}, description="the function's own parameters, such as wanted: id"
-    )
-
-
-class Reasoning(Section):
-    """How answers that reason first are asked for and scored."""
-
-    language: str | None = Field(
-        None, description="language of the reasoning, such as id: the share of answers in it is scored"
-    )
-    among: list[str] = Field(["en", "zh"], description="languages that it may be in besides")
-    bare: bool = Field(False, description="ask also without prompt.instruction: with and without adapter, four cells")
-    samples: Annotated[int, Field(strict=True, ge=0)] = Field(
-        0, description="drawn answers a question, beside the greedy one"
-    )
-    temperature: Annotated[float, Field(gt=0)] = Field(0.6, description="of drawn answers")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="of drawn answers")
-
-
-class Evaluate(Section):
-    """The questions before and after training."""
-
-    rows: Count | None = Field(None, description="rows: a seeded sample of the held-out ones")
-    max_new_tokens: Count = Field(32, description="tokens an answer may have")
-    by: str | None = Field(None, description="column to break the scores down by")
-    reasoning: Reasoning | None = Field(
-        None, description="answers reason between tags first: what stands behind them is scored"
     )
 
 
