@@ -123,6 +123,11 @@ check: engine $(NEEDS) ## check all recipes, or one: make check RECIPE=quickstar
 show: recipe-given engine $(NEEDS) ## every value of a recipe with its origin: make show RECIPE=quickstart
 	@$(HFT) show $(RECIPE) $(ARGS)
 
+# The image mounts recipes read-only: this one writes into them.
+.PHONY: pin
+pin: recipe-given $(READY) ## write today's commits of model and data sets into a recipe: make pin RECIPE=korquad_qlora
+	@.venv/bin/hft pin $(RECIPE) $(ARGS)
+
 .PHONY: list
 list: engine $(NEEDS) ## list the recipes
 	@$(HFT) list

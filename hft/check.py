@@ -23,7 +23,7 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
 def references(loaded: Loaded) -> list[str]:
     """Mistakes in what a loaded recipe points to, each with its place and key."""
     mistakes = []
-    for look in (wrong_model, wrong_paths, wrong_formats, wrong_parent, wrong_rewards):
+    for look in (wrong_model, tied_targets, wrong_paths, wrong_formats, wrong_parent, wrong_rewards):
         for key, mistake in look(loaded):
             name = "rewards" if key[0] == "rewards" else ".".join(key)  # its line says which one
             mistakes.append(f"{place(key, loaded.origins)}: {name}: {mistake}")
@@ -36,6 +36,19 @@ def wrong_model(loaded: Loaded) -> Iterator[tuple[Key, str]]:
     if model.quantization == "none" and model.name.endswith("-bnb-4bit"):
         mistake = f"{model.name} is stored in 4 bits; name the model in 16 bits, without -bnb-4bit"
         yield ("model", "quantization"), mistake
+
+
+def tied_targets(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of an adapter on layers that the model ties, where its configuration is at hand."""
+    from hft.model import lora
+
+    targets = loaded.recipe.lora.targets if loaded.recipe.lora else []
+    if lora.at_an_end(targets):
+        from hft.plan import shape
+
+        known = shape.of(loaded.recipe)
+        if known and known.tied:
+            yield ("lora", "targets"), lora.tied(targets)
 
 
 def sources_of(loaded: Loaded) -> Iterator[tuple[Key, object]]:

@@ -40,6 +40,7 @@ for command in (
     recipe.list_recipes,
     recipe.check,
     recipe.show,
+    recipe.pin,
     plan.plan,
     data.prepare,
     train.train,

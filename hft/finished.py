@@ -7,6 +7,7 @@ from hft import libraries, pipeline, terminal
 from hft.data import formats, prepare, rows, tokens
 from hft.errors import HftError
 from hft.evaluate import ask, scores
+from hft.evaluate.table import table
 from hft.export import export
 from hft.model import base as models
 from hft.plan import wishes as wishing
@@ -38,7 +39,7 @@ def reevaluate(run: Path, wishes: Wishes) -> str:
         passport.same_data(run, opened.loaded, opened.prepared)
         ask.ask(run, opened, pipeline.trained(opened.loaded.recipe), again=True)
         passport.update_artefacts(run)
-    return scores.table({name: scores.summary(records) for name, records in scores.kept(run).items()})
+    return table(scores.of_run(run))
 
 
 def export_run(run: Path, formats: list[str], wishes: Wishes, max_drop: float | None) -> None:
@@ -115,7 +116,7 @@ def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
     loaded = recipe_file.load_run(run)
     wishes = wishing.kept(facts["plan"], wishes)
     quiet = {
-        "evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1}),
+        "evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1, "baseline": None}),
         "export": loaded.recipe.export.model_copy(update={"formats": []}),
     }
     with tempfile.TemporaryDirectory(prefix="hft-verify.") as scratch, runs.in_folder(scratch):
@@ -123,7 +124,7 @@ def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
             if other.is_dir() and other.name != loaded.name:
                 Path(scratch, other.name).symlink_to(other)
         shortened = loaded._replace(recipe=loaded.recipe.model_copy(update=quiet))
-        made = pipeline.train(shortened, wishes, max_steps=steps)
+        made = pipeline.train(shortened, wishes, max_steps=steps, anyway=True)
         losses = runs.finished_passport(made)["training"]["losses"]
     curve, together = compare.curves(facts["training"]["losses"][: len(losses)], losses, compare.MOST, compare.MEAN)
     if not together:

@@ -6,22 +6,24 @@ from enum import Enum
 from pathlib import Path
 
 from hft import files, libraries, machine, terminal
-from hft.data import order, prepare, rows
+from hft.data import fitting, order, prepare, rows
 from hft.data.prepare import Prepared
 from hft.evaluate import ask, scores
+from hft.evaluate.table import table
 from hft.export import export
 from hft.model import merge
 from hft.plan import plan as plans
 from hft.plan import wishes as wishing
 from hft.plan.plan import Plan
 from hft.plan.wishes import Wishes
+from hft.recipe import pin
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
 from hft.runs import curve, passport, stages
 from hft.runs import folder as runs
 from hft.runs.stages import Start
 from hft.terminal import say
-from hft.train import session
+from hft.train import draw, flat, session
 from hft.train.session import Opened, Waiting
 
 
@@ -53,8 +55,13 @@ def look_back(loaded: Loaded, resume: bool, max_steps: int | None, leads: bool =
     return decide(resume, leads, goes_on, bool(finished)), finished
 
 
-def train(loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int | None = None) -> Path:
-    """Train a recipe and write its run folder; returns the folder."""
+def train(
+    loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int | None = None, anyway: bool = False
+) -> Path:
+    """Train a recipe and write its run folder; returns the folder.
+
+    anyway: learn by reward although completions score alike; HftError is raised for such a run without it.
+    """
     libraries.quiet()
     parent = stages.find(loaded)
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
@@ -66,6 +73,8 @@ def train(loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int |
     with runs.lock(run), terminal.to(run / "log.txt"):
         clock = Clock()
         say(f"{loaded.name}: {'going on in' if (run / 'plan.json').exists() else 'new run'} {run}")
+        pin.warn(loaded)
+        flat.begin(run, loaded, anyway)
         loaded = start_from(parent, loaded, run, plan)
         say(f"Loading {plan.backend}'s libraries and the rows (up to half a minute on a CPU) ...")
         session.get_ready(plan)
@@ -76,10 +85,13 @@ def train(loaded: Loaded, wishes: Wishes, resume: bool = False, max_steps: int |
         say(f"Plan: {plan.describe()}. Loading the model ...")
         opened = open_or_wait(run, loaded, plan, prepared)
         files.write_json(run / "plan.json", plan.as_dict())
-        say(rows_line(prepared))
+        say(rows_line(prepared, loaded.recipe.model.max_tokens))
         data_facts = passport.same_data(run, loaded, prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("model")
+        if isinstance(opened, Opened) and draw.wanted(run, loaded.recipe):
+            draw.draw(run, opened)
+            clock.lap("draw")
         if isinstance(opened, Opened):
             ask.ask(run, opened, "base")
         clock.lap("evaluate_base")
@@ -128,7 +140,7 @@ def start_from(parent: Start | None, loaded: Loaded, run: Path, plan: Plan) -> L
 
 def open_or_wait(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared) -> Opened | Waiting:
     """The model at work; Waiting where workers load it and nothing is to be asked here."""
-    if plan.processes > 1 and (not prepared.evaluate or ask.asked(run, loaded.recipe, "base")):
+    if plan.processes > 1 and (not prepared.evaluate or ask.asked(run, loaded.recipe, prepared, "base")):
         return Waiting(loaded, plan, prepared)
     return session.open_model(loaded, plan, prepared, run)
 
@@ -137,12 +149,7 @@ def finish(run: Path, opened: Opened | Waiting, data_facts: dict, training: dict
     """Say what came of it, write the passport, and let runs/NAME/latest name a run that was trained to its end."""
     loaded, after = opened.loaded, trained(opened.loaded.recipe)
     if opened.prepared and opened.prepared.evaluate:
-        asked = scores.kept(run).items()
-        say(
-            scores.table(
-                {name: scores.summary(kept) for name, kept in asked if name.removesuffix(ask.BARE) in ("base", after)}
-            )
-        )
+        say(table({name: column for name, column in scores.of_run(run).items() if name in scores.FIRST}))
     hashes = passport.write(run, loaded, opened.plan, data_facts, training, clock.seconds)
     if training["steps"] == training["of_steps"]:
         runs.point_latest(run)
@@ -179,10 +186,12 @@ class Clock:
         return ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
 
 
-def rows_line(prepared: Prepared) -> str:
-    """How many rows were read, dropped and kept, and how far the two sides overlap."""
+def rows_line(prepared: Prepared, limit: int) -> str:
+    """How many rows were read, dropped and kept, how far the two sides overlap, and which questions were cut."""
+    cut = fitting.describe(prepared.evaluate, limit)
     sides = "; ".join(f"{side}: {rows.describe(count)}" for side, count in prepared.counts.items())
-    return f"Rows: {sides}" + (f"\nOverlap: {prepared.overlap.describe()}" if prepared.evaluate else "")
+    overlap = f"Overlap: {prepared.overlap.describe()}" if prepared.evaluate else None
+    return "\n".join(filter(None, (f"Rows: {sides}", overlap, cut)))
 
 
 def dry_run(loaded: Loaded, wishes: Wishes, max_steps: int | None = None) -> None:
@@ -191,7 +200,7 @@ def dry_run(loaded: Loaded, wishes: Wishes, max_steps: int | None = None) -> Non
     given = rows.read(loaded)
     plan = plan_here(loaded.recipe, wishes, order.steps(loaded.recipe, len(given.train)))
     prepared = prepare.prepare(loaded, given)
-    say(rows_line(prepared) + " (too long ones are found when the tokenizer is loaded)")
+    say(rows_line(prepared, loaded.recipe.model.max_tokens) + " (too long ones are found when the tokenizer is loaded)")
     steps = order.steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     if parent := loaded.recipe.parent:

@@ -20,7 +20,7 @@ SOURCE = {  # function: its arguments
 BACKEND = {
     "load": ["spec", "plan", "rank"],
     "add_lora": ["model", "spec", "plan", "seed"],
-    "generate": ["model", "tokenizer", "prompts", "max_new_tokens", "plan", "what", "drawn"],
+    "generate": ["model", "tokenizer", "prompts", "max_new_tokens", "plan", "what", "drawn", "one_line"],
 }
 METHOD = {"train": ["model", "tokenizer", "samples", "recipe", "plan", "run", "stop_after"]}
 COMPLETIONS = ["", None, [{"role": "assistant", "content": "<think>a</think>b"}]]

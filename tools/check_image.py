@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 # Unsloth first, because it patches the others.
-BOTH = ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "langid", "click")
-PACKAGES = {"cpu": BOTH, "cuda": (*BOTH, "vllm", "xformers")}  # the ten of the card
+LIBRARIES = ("unsloth", "trl", "transformers", "peft", "datasets", "bitsandbytes", "langid", "click")
+BOTH = (*LIBRARIES, "py3langid", "math_verify")
+PACKAGES = {"cpu": BOTH, "cuda": (*BOTH, "vllm", "xformers")}
 ARCHITECTURES = ((8, 9), (9, 0), (12, 0))  # RTX 4090, H100, RTX 5080
 
 

@@ -14,7 +14,8 @@ from hft.commands.options import plan_options, settings, several, some_recipe, w
 @click.option(
     "--predictions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Score this file, KorQuAD's {id: answer} form, on the recipe's held-out rows; loads no model.",
+    help="Score this file, KorQuAD's {id: answer} form, on all of the recipe's held-out rows as the official evaluator "
+    "does; loads no model and reads no training rows.",
 )
 def evaluate(targets, overrides, options, predictions):
     """Ask finished runs the held-out questions again, or score a prediction file.
@@ -29,9 +30,9 @@ def evaluate(targets, overrides, options, predictions):
         raise click.UsageError("--predictions is scored on one recipe")
     if predictions:
         from hft import check
-        from hft.evaluate import scores
+        from hft.evaluate import predictions as prediction_file
 
-        click.echo(scores.score_file(check.load(target, overrides), predictions))
+        click.echo(prediction_file.score_file(check.load(target, overrides), predictions))
         return
     from hft.runs import folder as runs
 

@@ -1,4 +1,4 @@
-"""Commands about recipes: list, check, show."""
+"""Commands about recipes: list, check, show, pin."""
 
 import click
 
@@ -59,3 +59,17 @@ def show(name, overrides):
     from hft.recipe import show
 
     click.echo(show.values(check.load(name, overrides)))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Show what would change in the file; write nothing.")
+def pin(name, dry_run):
+    """Write into recipe NAME the commits that its model and data sets have on the Hub today.
+
+    Example: hft pin korquad_qlora --dry-run
+    """
+    from hft import check
+    from hft.recipe import pin
+
+    click.echo(pin.pin(check.load(name), dry_run))

@@ -44,15 +44,17 @@ def image(digest):
 def compare(one, other, tolerance):
     """Say whether runs A and B match: run folders, recipes (their newest runs) or passport files.
 
+    Scores are compared question by question where the answers of both are at hand, else by their intervals.
+
     Exit code 0: identical, or a match; 1: they differ.
 
     Example: hft compare runs/quickstart/20261122T070000-9c6ceeb1c4fe server2/passport.json
     """
     from hft.runs import compare
 
-    (first, facts), (second, others) = compare.passport(one), compare.passport(other)
-    comparison = compare.compare(facts, others, **({"most": tolerance} if tolerance is not None else {}))
-    click.echo(compare.text((first, second), comparison))
+    first, second = compare.find(one), compare.find(other)
+    comparison = compare.compare(first, second, **({"most": tolerance} if tolerance is not None else {}))
+    click.echo(compare.text((first.name, second.name), comparison))
     raise SystemExit(comparison.verdict == "differ")
 
 

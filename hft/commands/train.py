@@ -22,9 +22,15 @@ from hft.commands.options import plan_options, settings, several, some_recipe, w
     "--max-steps", type=click.IntRange(min=1), help="Stop after so many steps of the recipe's schedule: a smoke test."
 )
 @click.option(
+    "--anyway", is_flag=True, help="Learn by reward although the completions of a prompt score alike (grpo.max_flat)."
+)
+@click.option(
+    "--strict", is_flag=True, help="Refuse models and data sets of the Hub that are not at a commit: hft pin NAME."
+)
+@click.option(
     "--dry-run", is_flag=True, help="Check recipe and data, show rows, steps and plan; train nothing, write nothing."
 )
-def train(names, overrides, options, resume, max_steps, dry_run):
+def train(names, overrides, options, resume, max_steps, anyway, strict, dry_run):
     """Train recipe NAME: evaluate, train, evaluate again, export; everything goes to runs/NAME/.
 
     Several NAMEs are trained in order; the same command again goes on where it stopped.
@@ -34,17 +40,21 @@ def train(names, overrides, options, resume, max_steps, dry_run):
              hft train korquad_tutorial korquad_qlora
     """
     from hft import check
+    from hft.recipe import pin
 
     some_recipe(names, "train")
     checked = [check.load(name, overrides) for name in names]  # a mistake in the last shows before the first is trained
+    if strict:
+        for loaded in checked:
+            pin.refuse(loaded)
     if len(names) > 1:
         resume = resume is not False
         how = {"resume": resume, "anew": not resume, "set": overrides, "max_steps": max_steps, "dry_run": dry_run}
-        several("train", names, **how, **options)
-    train_one(checked[0], wished(options), bool(resume), max_steps, dry_run)
+        several("train", names, **how, anyway=anyway, **options)
+    train_one(checked[0], wished(options), bool(resume), max_steps, dry_run, anyway)
 
 
-def train_one(loaded, wishes, resume, max_steps, dry_run):
+def train_one(loaded, wishes, resume, max_steps, dry_run, anyway=False):
     """Train one recipe in whichever way its earlier runs and this server's place among others ask for."""
     from hft import finished as afterwards
     from hft import pipeline
@@ -67,7 +77,7 @@ def train_one(loaded, wishes, resume, max_steps, dry_run):
         elif dry_run:
             pipeline.dry_run(loaded, wishes, max_steps)
         else:
-            pipeline.train(loaded, wishes, resume, max_steps)
+            pipeline.train(loaded, wishes, resume, max_steps, anyway)
     except KeyboardInterrupt:
         click.echo(f"Stopped; nothing is lost. Go on with: make train RECIPE={loaded.name} ARGS=--resume", err=True)
         raise SystemExit(130) from None

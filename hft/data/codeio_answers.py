@@ -107,7 +107,7 @@ def answered(question: Question, given: dict, ask: Callable | None) -> dict:
     """The record of a question's two turns, each from `given`, else asked for; a right first turn is not revised."""
     row, prompt = question
     messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    first = given["turn_1"] if ask is None or "turn_1" in given else ask(messages)
+    first = writable(given["turn_1"] if ask is None or "turn_1" in given else ask(messages))
     verdicts = [verdict.judge(row, first)]
     turns = [first, verdicts[0].feedback]
     second = given.get("turn_2")
@@ -117,6 +117,7 @@ def answered(question: Question, given: dict, ask: Callable | None) -> dict:
         mistaken = {"role": "assistant", "content": first}
         second = ask([*messages, mistaken, {"role": "user", "content": f"{verdicts[0].feedback} {AGAIN}"}])
     if second is not None:
+        second = writable(second)
         verdicts.append(verdict.judge(row, second))
         turns += [second, verdicts[1].feedback]
     return {
@@ -131,6 +132,11 @@ def answered(question: Question, given: dict, ask: Callable | None) -> dict:
         "status_2": verdicts[-1].status,
         "response": "\n\n".join(turns),
     }
+
+
+def writable(turn: str) -> str:
+    """A model's text, with ? for half a surrogate pair, which neither a file nor a server takes."""
+    return turn.encode("utf-8", "replace").decode()
 
 
 def unify(paths: list[Path], out: Path, ask: Callable) -> None:

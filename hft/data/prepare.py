@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from typing import Any, NamedTuple
 
-from hft.data import order, tokens
+from hft.data import fitting, order, tokens
 from hft.data.overlap import Overlap, measure, texts
 from hft.data.rows import Counts, Read, Sample, describe, sample
 from hft.errors import HftError
@@ -19,6 +19,7 @@ class Prepared(NamedTuple):
     evaluate: list[Sample]
     counts: dict[str, Counts]  # of each side, and of each part of a mixture
     overlap: Overlap
+    baseline: list[Sample] = []  # noqa: RUF012  the rows of `evaluate` as the base is asked fairly; none: it is not
 
 
 def prepare(loaded: Loaded, given: Read, tokenizer: Any = None) -> Prepared:
@@ -27,7 +28,7 @@ def prepare(loaded: Loaded, given: Read, tokenizer: Any = None) -> Prepared:
     Raises HftError when nothing is left, or when held-out rows are also trained on and the recipe does not say so.
     """
     wanted, counts = loaded.recipe.data, {side: dict(count) for side, count in given.counts.items()}
-    train, evaluate = filtered(loaded.recipe, given, tokenizer, counts)
+    train, evaluate = filtered(loaded, given, tokenizer, counts)
     for side, kept in (("train", train), ("evaluate", evaluate)):
         if side in counts:
             counts[side]["kept"] = len(kept)
@@ -48,36 +49,43 @@ def prepare(loaded: Loaded, given: Read, tokenizer: Any = None) -> Prepared:
 
 
 def filtered(
-    recipe: Recipe, given: Read, tokenizer: Any, counts: dict[str, Counts]
+    loaded: Loaded, given: Read, tokenizer: Any, counts: dict[str, Counts]
 ) -> tuple[list[Sample], list[Sample]]:
-    """(train, held out) after the filters of length, the samples and the split, each in `counts`."""
-    wanted, seed, (train, evaluate, _) = recipe.data, recipe.train.seed, given
-    if tokenizer is not None:
-        train = short_enough(train, recipe, tokenizer, counts["train"], "train")
-        evaluate = short_enough(evaluate, recipe, tokenizer, counts.get("evaluate", {}), "held-out")
-        if recipe.grpo and recipe.grpo.prompt_quantile:
-            train = short_prompts(train, recipe.grpo.prompt_quantile, counts["train"])
-    train = sample(train, wanted.train.sample, seed, counts["train"])
+    """(train, held out): split and sampled, training rows filtered by length; each in `counts`.
+
+    Of the rows that are asked none is dropped: what is too long is asked with less of its passage.
+    """
+    recipe, (train, evaluate, _) = loaded.recipe, given
+    wanted, seed = recipe.data, recipe.train.seed
     if wanted.held_out:
+        train = sample(train, wanted.train.sample, seed, counts["train"])
         train, evaluate = split(train, wanted.held_out, wanted.train.group, seed)
         counts["train"]["held out"] = -len(evaluate)
         counts["evaluate"] = {"held out": len(evaluate)}
     elif wanted.evaluate:
         evaluate = sample(evaluate, wanted.evaluate.sample, seed, counts["evaluate"])
-    return train, sample(evaluate, recipe.evaluate.rows, seed, counts.get("evaluate", {}))
+    asked = sample(evaluate, recipe.evaluate.rows, seed, counts.get("evaluate", {}))
+    if tokenizer is not None:
+        train = short_enough(train, recipe, tokenizer, counts["train"])
+        asked = fitting.questions(asked, loaded, tokenizer)
+        if recipe.grpo and recipe.grpo.prompt_quantile:
+            train = short_prompts(train, recipe.grpo.prompt_quantile, counts["train"])
+    if not wanted.held_out:
+        train = sample(train, wanted.train.sample, seed, counts["train"])
+    return train, asked
 
 
 def compared(item: Sample) -> dict:
     """What is looked at for overlap: the row, or its prompt where a recipe's own format reads other columns."""
-    return item.row if any(texts(item.row)) else {"question": str(item.prompt), "compare_whole": True}
+    row = item.row if any(texts(item.row)) else {"question": str(item.prompt), "compare_whole": True}
+    return {**row, "id": item.id}
 
 
-def short_enough(samples: list[Sample], recipe: Recipe, tokenizer: Any, count: Counts, side: str) -> list[Sample]:
+def short_enough(samples: list[Sample], recipe: Recipe, tokenizer: Any, count: Counts) -> list[Sample]:
     """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
     kept, limit = [], recipe.model.max_tokens
-    encoded = tokens.encode_all(
-        [(one.prompt, one.answers[0]) for one in samples], tokenizer, side, recipe.prompt.prefill
-    )
+    pairs, names = [(one.prompt, one.answers[0]) for one in samples], [one.id for one in samples]
+    encoded = tokens.encode_all(pairs, tokenizer, "train", recipe.prompt.prefill, names)
     for item, text in zip(samples, encoded, strict=True):
         if len(text.prompt_ids) + order.room(recipe, text.completion_ids) > limit:
             count["too long"] = count.get("too long", 0) - 1

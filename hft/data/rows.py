@@ -24,6 +24,8 @@ class Sample(NamedTuple):
     answers: list[str]  # the right ones; the first is trained on
     encoded: Tokens | None  # None until a tokenizer is at hand
     format: str | None = None  # of its source, where that is not the recipe's
+    instruction: str | None = None  # of its source, where that is not the recipe's
+    cut: bool = False  # its passage was too long to be asked whole
 
     @property
     def tokens(self) -> Tokens:
@@ -33,7 +35,10 @@ class Sample(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Both sides as their sources give them, without empty and duplicate rows; not yet tokenised, sampled or split."""
+    """Both sides as their sources give them, without empty rows; not yet tokenised, sampled or split.
+
+    What is trained on has no row twice; what is asked has all of its file's, as its official score counts them.
+    """
 
     train: list[Sample]
     evaluate: list[Sample]
@@ -84,6 +89,8 @@ def read_side(loaded: Loaded, source: Any, side: str, counts: dict[str, Counts])
 
 def unmade(problem: Exception) -> str:
     """Why a format made nothing of a row."""
+    if isinstance(problem, ValueError):
+        return f"cannot take the row: {problem}"
     return (
         f"wants {problem.args[0]}" if isinstance(problem, KeyError) else f"fails: {type(problem).__name__}: {problem}"
     )
@@ -94,6 +101,8 @@ def remedy(problem: Exception, written: str, where: str) -> str:
     if ":" in written and not isinstance(problem, KeyError):
         file, _, name = written.partition(":")
         return f"mend {file}: it is called as {name}(row, instruction) and returns (prompt, answer)"
+    if isinstance(problem, ValueError):
+        return "mend the row, or leave it out"
     named = str(problem.args[0]).split("'") if isinstance(problem, KeyError) else []
     wanted = named[1] if len(named) > 1 else "answer"
     return f"map the column in the recipe: {where}.columns: {{{wanted}: YOUR_COLUMN}}; or choose another format"
@@ -129,18 +138,19 @@ def read_source(
                 f"{type(answer).__name__}",
                 "a format returns (prompt, answer), two texts",
             )
-        if not prompt or not answer.strip():
+        if not prompt or not answer.strip() or (":" in written and formats.blank(form, row, instruction, prompt)):
             count["empty"] = count.get("empty", 0) - 1
             continue
         key = (str(prompt), answer)
-        if key in seen:
+        if key in seen and side == "train":
             count["duplicate"] = count.get("duplicate", 0) - 1
             continue
         seen.add(key)
         given = row.get("answers")
         answers = [answer, *(str(a) for a in given if a != answer)] if isinstance(given, list) else [answer]
         own = row.get("id")
-        kept.append(Sample(str(number if own is None else own), row, prompt, answers, None, source.format))
+        name_of_row = str(number if own is None else own)
+        kept.append(Sample(name_of_row, row, prompt, answers, None, source.format, source.instruction))
     return kept
 
 

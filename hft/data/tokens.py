@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hft import files, terminal
-from hft.data.formats import THINK, Messages
+from hft.data import chats, messages
+from hft.data.formats import THINK
+from hft.data.messages import Messages
 from hft.errors import HftError
 
 FEW = 2000  # so many are tokenised in a second or three: not kept
 MOST = 8  # files that are kept, the ones used last
+NO_THOUGHT = f"{THINK[0]}\n\n{THINK[1]}\n\n"  # as the R1 and Qwen3 models write it
 
 
 class Tokens(NamedTuple):
@@ -29,8 +32,17 @@ class Tokens(NamedTuple):
         return len(self.prompt_ids) + len(self.completion_ids)
 
 
-def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer: Any, what: str, prefill: str = "") -> list[Tokens]:
-    """Tokens of (prompt, answer) pairs, from the cache where it has them."""
+def encode_all(
+    pairs: list[tuple[str | Messages, str]],
+    tokenizer: Any,
+    what: str,
+    prefill: str = "",
+    ids: list[str] | None = None,
+) -> list[Tokens]:
+    """Tokens of (prompt, answer) pairs, from the cache where it has them.
+
+    Raises HftError, with the row's id or else its place, for a conversation that the chat template cannot write.
+    """
     many = len(pairs) > FEW
     place = (
         folder() / f"{key(pairs, tokenizer, prefill)}.parquet"
@@ -42,7 +54,11 @@ def encode_all(pairs: list[tuple[str | Messages, str]], tokenizer: Any, what: st
     made = []
     with terminal.bar(f"tokenising {what} rows", len(pairs)) if many else terminal.silent() as shown:
         for number, (prompt, answer) in enumerate(pairs, 1):
-            made.append(encode(prompt, answer, tokenizer, prefill))
+            try:
+                made.append(encode(prompt, answer, tokenizer, prefill))
+            except HftError as problem:
+                row, (said, _, fix) = ids[number - 1] if ids else number, problem.message.partition("\n  Fix: ")
+                raise HftError(f"{what} row {row}: {said}", fix) from None
             shown.advance(number)
     if place:
         keep(place, made)
@@ -58,7 +74,7 @@ def folder() -> Path:
 
 def key(pairs: list[tuple[str | Messages, str]], tokenizer: Any, prefill: str = "") -> str:
     """A digest of all that the tokens depend on: tokenizer, the code that renders rows, the rows."""
-    code = [inspect.getsource(function) for function in (encode, encode_text, encode_chat)]
+    code = [inspect.getsource(part) for part in (encode, encode_text, encode_chat, chats, messages)]
     digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
     digest.update(json.dumps([tokenizer.chat_template, tokenizer.eos_token_id, THINK, prefill, code]).encode())
     for pair in pairs:
@@ -131,16 +147,13 @@ def encode_chat(prompt: Messages, answer: str, tokenizer: Any, prefill: str = ""
             "this model's tokenizer has no chat template",
             "write prompt.format: instruction or question, or use the Instruct model",
         )
-    text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    text = chats.render(prompt, tokenizer, add_generation_prompt=True)
     begun = prefill if not text.rstrip().endswith(prefill.rstrip()) else ""
-    answer = without(prefill, answer.strip())
-    if (text + begun).rstrip().endswith(THINK[0]):  # the template has opened the reasoning already
+    text, answer = text + begun, without(prefill, answer.strip())
+    if text.rstrip().endswith(THINK[0]):  # the reasoning has been opened already
         answer = answer.removeprefix(THINK[0]).lstrip()
-    turn = {"role": "assistant", "content": begun + answer}
-    whole = tokenizer.apply_chat_template([*prompt, turn], tokenize=False)
-    text += begun
-    # Some templates take the reasoning out of earlier turns, or put something in front of the answer.
-    completion = whole[len(text) :] if whole.startswith(text) and answer in whole else answer + tokenizer.eos_token
-    completion = completion.rstrip("\n")  # what follows the end of the turn belongs to the next one
+        if THINK[1] not in answer:  # a row without any: it ends before it begins
+            answer = NO_THOUGHT.removeprefix(text[text.rindex(THINK[0]) :]) + answer
+    completion = chats.completion(prompt, text, begun, answer, tokenizer)
     ids = [tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, completion)]
     return Tokens(text, completion, *ids)

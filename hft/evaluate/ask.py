@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from hft.data import formats, tokens
+from hft.data.prepare import Prepared
 from hft.data.rows import Sample
-from hft.evaluate import grader, reasoning, scores
+from hft.evaluate import baseline, grader, metrics, reasoning, scores, thoughts
 from hft.model.generate import Sampling
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
@@ -16,29 +17,37 @@ BARE = "-bare"  # ends the name of a column that was asked without prompt.instru
 def ask(run: Path, opened: Any, column: str, again: bool = False) -> None:
     """Ask the held-out questions and keep the answers; what an interrupted run has asked is not asked again.
 
-    A reasoning recipe may want them asked without its instruction too, and several answers drawn to each.
+    A reasoning recipe may want them asked without its instruction too, and several answers drawn to each; the base is
+    asked in its own chat template too.
     opened: a train.session.Opened; where nothing is to be asked, one without a model will do
     """
-    if not opened.prepared.evaluate or (asked(run, opened.loaded.recipe, column) and not again):
+    if not opened.prepared.evaluate or (asked(run, opened.loaded.recipe, opened.prepared, column) and not again):
         return
-    cells = {column: opened.prepared.evaluate}
-    if column + BARE in names(opened.loaded.recipe, column):
-        cells[column + BARE] = bare(opened.prepared.evaluate, opened.loaded, opened.tokenizer)
-    for name, samples in cells.items():
+    for name in names(opened.loaded.recipe, opened.prepared, column):
         if again or not answers_file(run, name).exists():
+            samples = questions(opened, name)
             answers, drawn = answered(opened, name, samples)
             scores.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
 
 
-def asked(run: Path, recipe: Recipe, column: str) -> bool:
+def asked(run: Path, recipe: Recipe, prepared: Prepared, column: str) -> bool:
     """True when a column's answers are all there, as in a run that goes on."""
-    return all(answers_file(run, name).exists() for name in names(recipe, column))
+    return all(answers_file(run, name).exists() for name in names(recipe, prepared, column))
 
 
-def names(recipe: Recipe, column: str) -> list[str]:
-    """The columns that are asked for one: itself, and its bare form where the recipe wants that."""
+def names(recipe: Recipe, prepared: Prepared, column: str) -> list[str]:
+    """The columns that are asked for one: itself, its bare form, the base in its own chat template."""
     told = recipe.evaluate.reasoning
-    return [column, column + BARE] if told and told.bare else [column]
+    fair = [scores.CHAT] if column == "base" and prepared.baseline else []
+    return [column, *([column + BARE] if told and told.bare else []), *fair]
+
+
+def questions(opened: Any, name: str) -> list[Sample]:
+    """The held-out questions as a column asks them."""
+    if name == scores.CHAT:
+        return opened.prepared.baseline
+    samples = opened.prepared.evaluate
+    return bare(samples, opened.loaded, opened.tokenizer) if name.endswith(BARE) else samples
 
 
 def answers_file(run: Path, name: str) -> Path:
@@ -61,14 +70,16 @@ def answered(opened: Any, name: str, samples: list[Sample]) -> tuple[list[str], 
     """(the greedy answer to each question, those drawn to each where the recipe wants some)."""
     told = opened.loaded.recipe.evaluate
 
+    short = name == scores.CHAT and baseline.one_line(opened.loaded, opened.tokenizer)
+
     def answer(what: str, ids: list[list[int]], sampling: Sampling | None = None) -> list[str]:
         return opened.backend.generate(
-            opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling
+            opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling, short
         )
 
     ids = [sample.tokens.prompt_ids for sample in samples]
     answers = answer(f"asking {name} (questions)", ids)
-    if not told.reasoning or not told.reasoning.samples:
+    if not told.reasoning or not told.reasoning.samples or short:
         return answers, []
     times = told.reasoning.samples
     how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
@@ -84,21 +95,33 @@ def records(
     drawn: further answers to each question, which are measured in the same way
     """
     recipe = loaded.recipe
+    tags = reasoning.tags(recipe, tokenizer)
     kept = scores.scored(samples, answers, recipe.evaluate.by, grader.judged(loaded, samples, answers, tokenizer))
-    if not recipe.evaluate.reasoning:
-        return kept
+    if recipe.evaluate.reasoning:
+        measure(kept, samples, drawn or [], tokenizer, recipe)
+    elif thoughts.written(tokenizer, tags):
+        for record, sample in zip(kept, samples, strict=True):
+            around = tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
+            truths = [thoughts.behind(truth, around._replace(opened=False)) for truth in sample.answers]
+            record.update(metrics.score(thoughts.behind(record["answer"], around), truths))
+    return kept
+
+
+def measure(
+    kept: list[dict[str, Any]], samples: list[Sample], drawn: list[list[str]], tokenizer: Any, recipe: Recipe
+) -> None:
+    """Enter into the records what answers consist of that reason, and the answers drawn besides."""
     told, tags = recipe.evaluate.reasoning, reasoning.tags(recipe, tokenizer)
+    assert told, "only recipes with evaluate.reasoning are measured"
 
     def measured(text: str, sample: Sample) -> dict[str, float]:
         around = tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
         return {
-            **reasoning.measured(text, sample.answers, around, told.language, tuple(told.among)),
+            **reasoning.measured(text, sample.answers, around, told.language, tuple(told.among), told.detector),
             "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
         }
 
     for record, sample in zip(kept, samples, strict=True):
         record["reasoning"] = measured(record["answer"], sample)
-    if drawn:
-        for record, sample, texts in zip(kept, samples, drawn, strict=True):
-            record["drawn"] = [{"answer": text, **measured(text, sample)} for text in texts]
-    return kept
+    for record, sample, texts in zip(kept, samples, drawn, strict=bool(drawn)):
+        record["drawn"] = [{"answer": text, **measured(text, sample)} for text in texts]

@@ -10,7 +10,7 @@ from typing import Any
 
 from hft.data.rows import Sample
 from hft.errors import HftError
-from hft.evaluate import reasoning, rewards
+from hft.evaluate import languages, reasoning, rewards
 from hft.evaluate.reasoning import Tags
 from hft.recipe import beside
 from hft.recipe.catalogue import suggest
@@ -121,6 +121,8 @@ def wrong_options(told: Reward) -> str | None:
         return f"{told.name} has no option '{strange[0]}'; it has: {', '.join(known)}"
     if absent := [name for name, p in known.items() if p.default is p.empty and name not in told.options]:
         return f"{told.name} needs options.{absent[0]}"
+    if (detector := told.options.get("detector", "langid")) not in languages.DETECTORS:
+        return f"options.detector is one of {', '.join(languages.DETECTORS)}, not {detector!r}"
     return None
 
 

@@ -48,5 +48,18 @@ def score(answer: str | None, truths: list[str]) -> dict[str, float]:
 
 
 def summarize(scores: list[dict[str, Any]]) -> dict[str, Interval]:
-    """`{score: interval}`, each times 100."""
-    return {name: intervals.of([100 * score[name] for score in scores]) for name in SCORES}
+    """`{score: interval}`, each times 100: shares of the questions; of F1, which may lie between 0 and 1, a mean."""
+    values = {name: [score[name] for score in scores] for name in SCORES}
+    return {
+        name: intervals.mean(given, 100.0, within=(0.0, 1.0)) if name == "f1" else intervals.share(given)
+        for name, given in values.items()
+    }
+
+
+def official(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """The two numbers of KorQuAD's evaluator, digit by digit: added up one after the other, then times 100."""
+    totals = {"exact_match": 0.0, "f1": 0.0}
+    for score in scores:
+        for name in totals:
+            totals[name] += score[name]
+    return {name: 100.0 * total / len(scores) for name, total in totals.items()}

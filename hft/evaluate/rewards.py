@@ -5,17 +5,15 @@ Each takes TRL's arguments (`completions`, and the data's columns by name) and r
 (said at each function).
 """
 
-import math
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from hft import machine
 from hft.data.sandbox import verdict
-from hft.evaluate.reasoning import Tags, classify, language_of, parts, same, the_number, true_number
-
-FIRST_NUMBER = re.compile(r".*?\s*(-?[\d.,]+)", re.DOTALL)  # the guides': also "." and "," are numbers to it
+from hft.evaluate.languages import classify, language_of
+from hft.evaluate.reasoning import Tags, parts, well_formed
+from hft.evaluate.scale import Scale, seed_answer, seed_number, sound_answer, sound_number
 
 
 def text_of(completion: Any) -> str | None:
@@ -30,12 +28,13 @@ def format_exact(
 ) -> list[float]:
     """`score` for reasoning between its tags and an answer behind it, else 0; in [0, score].
 
+    without tags: 0
     seed: the end tag anywhere is enough, with nothing around it.
     """
     texts = map(text_of, completions)
     if compat == "seed":
         return [score if tags.end in (text or "") else 0.0 for text in texts]
-    return [score if parts(text, tags) else 0.0 for text in texts]
+    return [score if well_formed(text, tags) else 0.0 for text in texts]
 
 
 def format_approximate(
@@ -44,6 +43,7 @@ def format_approximate(
     """`right` or `wrong` for each of the two tags; in [2 wrong, 2 right].
 
     right: the start tag once (not at all where the template opens it), the end tag once and behind it
+    without tags: twice `wrong`
     seed: each once, anywhere
     """
     scores = []
@@ -61,17 +61,6 @@ def format_approximate(
     return scores
 
 
-class Scale(NamedTuple):
-    """What an answer may earn: see `answer`."""
-
-    exact: float
-    stripped: float
-    near: float
-    close: float
-    far: float
-    unreadable: float
-
-
 def answer(
     completions: list,
     answer: list[str],
@@ -85,50 +74,24 @@ def answer(
     far: float = -2.5,
     unreadable: float = -4.5,
     missing: float | None = None,
+    untagged: float = 0.0,
     **columns: Any,
 ) -> list[float]:
     """The answer behind the reasoning against the truth; in [unreadable, exact].
 
-    exact: the same text or number; near, close: within 10 % and 20 % of it; far: another number
-    unreadable: no number; missing: no answer at all (as unreadable, where it is not given)
+    exact: the same text, number or mathematics (answers.right); near, close: within 10 % and 20 % of it; far: another
+    number; unreadable: no number, or several, or one that is denied; missing: as unreadable, where it is not given
+    without tags: `missing`; with `untagged` above 0 that share of what a right or near answer earns (it is looked for
+    behind the last end tag, else in the whole text), and what a wrong one earns
     seed: `missing` is -2, better than a wrong answer; text that differs in white space only gets `stripped`; "1,000",
     an end token behind the answer, and a truth of 0 are unreadable
     """
     missed = missing if missing is not None else -2.0 if compat == "seed" else unreadable
-    rule = seed_answer if compat == "seed" else sound_answer
     scale = Scale(exact, stripped, near, close, far, unreadable)
-    texts = zip(map(text_of, completions), answer, strict=True)
-    return [rule(text, truth, tags, scale, missed) for text, truth in texts]
-
-
-def sound_answer(text: str | None, truth: str, tags: Tags, scale: Scale, missed: float) -> float:
-    """One answer as hft scores it."""
-    split = parts(text, tags)
-    if split is None:
-        return missed
-    given, wanted = the_number(split[1]), true_number(truth)
-    if same(split[1], truth) or (given is not None and given == wanted):
-        return scale.exact
-    if given is None or wanted is None:
-        return scale.unreadable
-    apart = abs(given - wanted) / abs(wanted) if wanted else math.inf
-    return scale.near if apart <= 0.1 else scale.close if apart <= 0.2 else scale.far
-
-
-def seed_answer(text: str | None, truth: str, tags: Tags, scale: Scale, missed: float) -> float:
-    """One answer as the guides score it."""
-    behind = re.search(f"{re.escape(tags.end)}(.*)", text or "", re.DOTALL)
-    if behind is None:
-        return missed
-    if behind[1] == truth:
-        return scale.exact
-    if behind[1].strip() == truth.strip():
-        return scale.stripped
-    try:
-        ratio = float(behind[1]) / float(truth)
-    except (ValueError, ZeroDivisionError):
-        return scale.unreadable
-    return scale.near if 0.9 <= ratio <= 1.1 else scale.close if 0.8 <= ratio <= 1.2 else scale.far
+    texts = list(zip(map(text_of, completions), answer, strict=True))
+    if compat == "seed":
+        return [seed_answer(text, truth, tags, scale, missed) for text, truth in texts]
+    return [sound_answer(text, truth, tags, scale, missed, untagged) for text, truth in texts]
 
 
 def number(
@@ -144,33 +107,13 @@ def number(
 ) -> list[float]:
     """The number in the answer against the true one; in [missing, right].
 
-    missing: no answer behind the reasoning, or no single number in it
+    missing: no answer behind the reasoning, or no single number in it; without tags: missing
     seed: the first number anywhere, so that it may stand in the reasoning; one that cannot be read, such as a lone dot,
     gets 0
     """
     rule = seed_number if compat == "seed" else sound_number
     pairs = zip(map(text_of, completions), answer, strict=True)
     return [rule(text, truth, tags, right, wrong, missing) for text, truth in pairs]
-
-
-def sound_number(text: str | None, truth: str, tags: Tags, right: float, wrong: float, missing: float) -> float:
-    """One number as hft scores it."""
-    split = parts(text, tags)
-    given = the_number(split[1]) if split else None
-    if given is None:
-        return missing
-    return right if given == true_number(truth) else wrong
-
-
-def seed_number(text: str | None, truth: str, tags: Tags, right: float, wrong: float, missing: float) -> float:
-    """One number as the guides score it."""
-    first = FIRST_NUMBER.search(text or "")
-    if first is None:
-        return missing
-    try:
-        return right if float(first[1].replace(",", "")) == float(truth.strip()) else wrong
-    except ValueError:
-        return 0.0
 
 
 def language(
@@ -184,12 +127,14 @@ def language(
     other: float = -3.0,
     unknown: float = -5.0,
     letters: int = 20,
+    detector: str = "langid",
     **columns: Any,
 ) -> list[float]:
-    """`right` when the reasoning is in the `wanted` language, `other` for one of `among`; in [unknown, right].
+    """`right` when nearly all of the reasoning is in the `wanted` language, `other` when not; in [unknown, right].
 
-    unknown: no reasoning, or fewer than `letters` letters in it besides mathematics; the reasoning alone is looked at,
-    and langid may choose among these languages only
+    All before the last end tag is looked at, in pieces of a sentence or two; mathematics aside, but words between maths
+    marks count. The detector (langid; or py3langid, better at Malay) may choose among these languages only.
+    unknown: fewer than `letters` letters, or a text that repeats itself (languages.language_of); without tags: unknown
     seed: langid's guess for the whole text, whatever it is
     """
     scores = []
@@ -198,7 +143,7 @@ def language(
             guess = classify(text) if text else None
         else:
             split = parts(text, tags)
-            guess = language_of(split[0], (wanted, *among), letters) if split else None
+            guess = language_of(split[0], wanted, tuple(among), letters, detector) if split else None
         scores.append(right if guess == wanted else other if guess in among else unknown)
     return scores
 
@@ -220,7 +165,8 @@ def codeio(
 ) -> list[float]:
     """A prediction for rows of `source: codeio`, compared or run in the sandbox; one of its three scores.
 
-    unreadable: no JSON object with the wanted key; with reasoning tags in the completion it must stand behind them
+    unreadable: no JSON object with the wanted key; it is looked for behind the last end tag
+    without tags: in the whole text
     """
     rows = zip(kind, code, name, input_json, output_json, strict=True)
     names = ("kind", "code", "name", "input_json", "output_json")

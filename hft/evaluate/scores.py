@@ -1,25 +1,22 @@
-"""Before and after on held-out rows: scores, intervals, a table, and every question with its answers."""
+"""Before and after on held-out rows: scores, intervals, what was gained, and every question with its answers."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hft import files
-from hft.data import prepare, rows
 from hft.data.rows import Sample
-from hft.errors import HftError
 from hft.evaluate import intervals, metrics
 from hft.evaluate.intervals import Interval
-from hft.recipe.file import Loaded
-from hft.terminal import columns
 
-NAMES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
+CHAT = "base-chat"  # the base asked fairly: hft/evaluate/baseline.py
 # Columns of the training itself, in a table's order; exports come behind them.
-FIRST = ("base", "base-bare", "adapter", "adapter-bare", "model", "model-bare")
-REASONING = {"right": "answer right", "format": "format kept", "language": "reasoning in its language"}
-PREDICTIONS = 'a prediction file is {"question id": "answer", ...}'
+FIRST = ("base", "base-bare", CHAT, "adapter", "adapter-bare", "model", "model-bare")
+BASES = ("base", CHAT)
+TRAINED = ("adapter", "model")
+MEASURES = ("right", "format", "language")  # of answers that reason
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,14 @@ class Part:
 
     questions: int
     hit: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Points x 100 of the headline's score over another column, on the same questions."""
+
+    over: str
+    points: Interval
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,15 @@ class Column:
     drawn: dict[str, Interval] = field(default_factory=dict)  # the same of drawn answers, any_right instead of tokens
     answers: int = 0  # drawn to each question
     by: dict[str, Part] = field(default_factory=dict)  # by the value of the breakdown's column
+    of: int | None = None  # held-out questions that there are, where these are a sample of them
+    gain: Gain | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What evaluation.json and the passport keep of it."""
-        facts: dict[str, Any] = {"questions": self.questions, **plain(self.scores)}
+        sample = {"of": self.of} if self.of else {}
+        facts: dict[str, Any] = {"questions": self.questions, **sample, **plain(self.scores)}
+        if self.gain:
+            facts["gain"] = {"over": self.gain.over, **asdict(self.gain.points)}
         if self.reward:
             facts |= {"reward": asdict(self.reward), "rewards": plain(self.rewards)}
         if self.reasoning:
@@ -61,6 +71,7 @@ class Column:
 def of_json(facts: dict[str, Any]) -> Column:
     """The column that `as_json` has written."""
     drawn, hit = facts.get("drawn", {}), "right" if "reasoning" in facts else "exact_match"
+    gain = dict(facts.get("gain", {}))
     return Column(
         questions=facts["questions"],
         scores=from_json({name: facts[name] for name in metrics.SCORES}),
@@ -70,6 +81,8 @@ def of_json(facts: dict[str, Any]) -> Column:
         drawn=from_json({name: cell for name, cell in drawn.items() if name != "answers"}),
         answers=drawn.get("answers", 0),
         by={name: Part(part["questions"], part[hit]) for name, part in facts.get("by", {}).items()},
+        of=facts.get("of"),
+        gain=Gain(gain.pop("over"), Interval(**gain)) if gain else None,
     )
 
 
@@ -93,6 +106,7 @@ def scored(
             "question": question(sample),
             "truths": sample.answers,
             "answer": answer,
+            **({"cut": True} if sample.cut else {}),
             **({"by": str(sample.row.get(by))} if by else {}),
             **metrics.score(answer, sample.answers),
         }
@@ -112,7 +126,45 @@ def keep(run: Path, column: str, records: list[dict[str, Any]]) -> None:
     """Write answers/COLUMN.jsonl and bring evaluation.json up to date."""
     (run / "answers").mkdir(exist_ok=True)
     files.write_jsonl(run / "answers" / f"{column}.jsonl", records)
-    files.write_json(run / "evaluation.json", {name: summary(asked).as_json() for name, asked in kept(run).items()})
+    files.write_json(run / "evaluation.json", {name: column.as_json() for name, column in of_run(run).items()})
+
+
+def of_run(run: Path) -> dict[str, Column]:
+    """`{column: its scores}` of all that has been asked in this run, each with what it gained."""
+    asked = kept(run)
+    columns = {name: summary(records) for name, records in asked.items()}
+    there = population(run)
+    return {
+        name: replace(column, of=there if there > column.questions else None, gain=gained(name, columns, asked))
+        for name, column in columns.items()
+    }
+
+
+def population(run: Path) -> int:
+    """How many held-out questions there are, asked or not; 0 where the run does not say."""
+    path = run / "data.json"
+    counts = json.loads(path.read_text(encoding="utf-8"))["rows"].get("evaluate", {}) if path.exists() else {}
+    return counts.get("kept", 0) - counts.get("not sampled", 0)
+
+
+def gained(name: str, columns: dict[str, Column], asked: dict[str, list[dict[str, Any]]]) -> Gain | None:
+    """What the trained model gained over the better base, and an export over the trained model, question by question.
+
+    None for a base, and where the two were not asked the same questions.
+    """
+    before = BASES if name in TRAINED else TRAINED if name not in FIRST else ()
+    there = [other for other in before if other in columns]
+    if not there:
+        return None
+    over = max(there, key=lambda other: headline(columns[other])[1].mean)
+    if [record.get("id") for record in asked[over]] != [record.get("id") for record in asked[name]]:
+        return None
+    return Gain(over, intervals.paired(*([hit(record) for record in asked[other]] for other in (over, name))))
+
+
+def hit(record: dict[str, Any]) -> float:
+    """1 for a right answer, by the score that stands for the others; else 0."""
+    return record["reasoning"]["right"] if "reasoning" in record else record["exact_match"]
 
 
 def kept(run: Path) -> dict[str, list[dict[str, Any]]]:
@@ -131,9 +183,9 @@ def summary(records: list[dict[str, Any]]) -> Column:
     first = records[0]
     more: dict[str, Any] = reasoning(records) if "reasoning" in first else {}
     if "reward" in first:
-        more["reward"] = intervals.of([record["reward"] for record in records])
+        more["reward"] = intervals.mean([record["reward"] for record in records])
         more["rewards"] = {
-            name: intervals.of([record["rewards"][name] for record in records]) for name in first["rewards"]
+            name: intervals.mean([record["rewards"][name] for record in records]) for name in first["rewards"]
         }
     return Column(len(records), metrics.summarize(records), by=breakdown(records), **more)
 
@@ -143,29 +195,22 @@ def breakdown(records: list[dict[str, Any]]) -> dict[str, Part]:
     split: dict[str, list[float]] = {name: [] for name in sorted({row["by"] for row in records if "by" in row})}
     for record in records:
         if "by" in record:
-            split[record["by"]].append(record["reasoning"]["right"] if "reasoning" in record else record["exact_match"])
-    return {name: Part(len(hits), round(100 * sum(hits) / len(hits), 2)) for name, hits in split.items()}
+            split[record["by"]].append(hit(record))
+    return {name: Part(len(hits), 100 * sum(hits) / len(hits)) for name, hits in split.items()}
 
 
 def reasoning(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Of answers that reason: shares x 100 of what is right and kept, their tokens; the same of drawn answers."""
-
-    def shares(of: Callable[[dict[str, Any], str], float]) -> dict[str, Interval]:
-        return {
-            key: intervals.of([100 * of(record, key) for record in records])
-            for key in REASONING
-            if key in records[0]["reasoning"]
-        }
-
-    def mean(record: dict[str, Any], key: str) -> float:
-        return sum(answer[key] for answer in record["drawn"]) / len(record["drawn"])
-
-    tokens = intervals.of([record["reasoning"]["tokens"] for record in records])
-    parts: dict[str, Any] = {"reasoning": {**shares(lambda record, key: record["reasoning"][key]), "tokens": tokens}}
+    measured = [name for name in MEASURES if name in records[0]["reasoning"]]
+    cells = {name: intervals.share([record["reasoning"][name] for record in records]) for name in measured}
+    tokens = intervals.mean([record["reasoning"]["tokens"] for record in records])
+    parts: dict[str, Any] = {"reasoning": {**cells, "tokens": tokens}}
     if "drawn" in records[0]:
-        any_right = [100.0 * any(answer["right"] for answer in record["drawn"]) for record in records]
-        parts["drawn"] = {**shares(mean), "any_right": intervals.of(any_right)}
-        parts["answers"] = len(records[0]["drawn"])
+        drawn = [record["drawn"] for record in records]
+        means = {name: [sum(one[name] for one in answers) / len(answers) for answers in drawn] for name in measured}
+        any_right = intervals.share([float(any(one["right"] for one in answers)) for answers in drawn])
+        cells = {name: intervals.mean(values, 100.0, within=(0.0, 1.0)) for name, values in means.items()}
+        parts |= {"drawn": {**cells, "any_right": any_right}, "answers": len(drawn[0])}
     return parts
 
 
@@ -181,63 +226,3 @@ def headline_of_json(facts: dict[str, Any]) -> tuple[str, Interval]:
     if "reasoning" in facts:
         return "answer right", Interval(**facts["reasoning"]["right"])
     return "exact match", Interval(**facts["exact_match"])
-
-
-def table(evaluation: dict[str, Column]) -> str:
-    """The before/after table as plain text, one column a model."""
-    models = list(evaluation.values())
-    first = models[0]
-    lines = [["", *evaluation]]
-    if not first.reasoning:
-        lines += [[name, *(cell(model.scores[key]) for model in models)] for key, name in NAMES.items()]
-    for key, name in REASONING.items():
-        if key in first.reasoning:
-            lines.append([name, *(cell(model.reasoning.get(key)) for model in models)])
-    for key, name in (REASONING | {"any_right": "any right"}).items():
-        if key in first.drawn:
-            lines.append([f"{name}, {first.answers} drawn", *(cell(model.drawn.get(key)) for model in models)])
-    if first.reasoning:
-        lines.append(["tokens, not x 100", *(cell(model.reasoning["tokens"]) for model in models)])
-    if all(model.reward for model in models):
-        lines.append(["mean reward, not x 100", *(cell(model.reward, 2) for model in models)])
-        lines += [[f"  {name}", *(cell(model.rewards[name], 2) for model in models)] for name in first.rewards]
-    if first.by:
-        lines.append([f"{headline(first)[0]} by part", *[""] * len(models)])
-        for name, part in first.by.items():
-            hits = (f"{model.by[name].hit:.1f}" if name in model.by else "-" for model in models)
-            lines.append([f"  {name} ({part.questions})", *hits])
-    return f"{first.questions} held-out questions, scores x 100 [95 % interval]\n{columns(lines)}"
-
-
-def cell(interval: Interval | None, places: int = 1) -> str:
-    """An interval in a table, such as `80.0 [73.1, 86.2]`; a dash for none."""
-    if interval is None:
-        return "-"
-    return f"{interval.mean:.{places}f} [{interval.low:.{places}f}, {interval.high:.{places}f}]"
-
-
-def predictions(path: Path, samples: list[Sample]) -> list[str | None]:
-    """Answers from a KorQuAD prediction file, `{id: answer}`, in the samples' order; None where one is missing."""
-    try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as problem:
-        raise HftError(f"{path}: {problem}", PREDICTIONS) from None
-    if not isinstance(given, dict):
-        raise HftError(f"{path} holds a {type(given).__name__}, not an object", PREDICTIONS)
-    if not given.keys() & {sample.id for sample in samples}:
-        raise HftError(
-            f"{path}: none of its {len(given)} ids is a question of this recipe (such as {samples[0].id})",
-            "is it the right recipe? see: hft prepare NAME",
-        )
-    return [None if given.get(sample.id) is None else str(given[sample.id]) for sample in samples]
-
-
-def score_file(loaded: Loaded, path: Path) -> str:
-    """The scores of a prediction file on the recipe's held-out rows."""
-    samples = prepare.prepare(loaded, rows.read(loaded)).evaluate
-    if not samples:
-        raise HftError(f"recipe {loaded.name} has no held-out rows", "add data.evaluate or data.held_out to it")
-    answers = predictions(path, samples)
-    missing = answers.count(None)
-    records = scored(samples, answers, loaded.recipe.evaluate.by)
-    return table({path.name: summary(records)}) + (f"\n{missing} answers are missing and count 0" if missing else "")

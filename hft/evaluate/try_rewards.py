@@ -77,7 +77,8 @@ def table(loaded: Loaded, completions: Path | None) -> str:
         lines.append([trial.what, *(f"{score:g}" for score in each), f"{total:g}"])
     lines.append(["range", *(f"{min(column):g} to {max(column):g}" for column in [*scores, totals])])
     lines.append(["microseconds a call", *(f"{spent:.0f}" for spent in micros), f"{sum(micros):.0f}"])
-    return "\n".join([columns(lines), *warnings(trials, totals, names, list(scores))])
+    said = [*without_tags(trials, names, list(scores)), *warnings(trials, totals, names, list(scores))]
+    return "\n".join([columns(lines), *said])
 
 
 def tried(judge: Callable[..., list[float]], trials: list[Trial], row: dict[str, Any]) -> tuple[list[float], float]:
@@ -137,6 +138,22 @@ def from_file(path: Path) -> list[Trial]:
         raise HftError(
             f"{path}: {type(problem).__name__}: {problem}", 'each line is {"completion": "...", "answer": "..."}'
         ) from None
+
+
+def without_tags(trials: list[Trial], names: list[str], scores: list[list[float]]) -> list[str]:
+    """What a right answer earns with the tags around its reasoning and without, for each reward that needs them."""
+    place = {trial.what: number for number, trial in enumerate(trials)}
+    if not {"right", "right, without reasoning"} <= set(place):
+        return []
+    earned = [
+        (name, row[place["right"]], row[place["right, without reasoning"]])
+        for name, row in zip(names, scores, strict=True)
+    ]
+    return [
+        f"{name}: a right answer earns {tagged:g}, one without tags {bare:g}"
+        for name, tagged, bare in earned
+        if bare < tagged
+    ]
 
 
 def warnings(trials: list[Trial], totals: list[float], names: list[str], scores: list[list[float]]) -> list[str]:

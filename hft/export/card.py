@@ -7,7 +7,10 @@ import yaml
 
 from hft import redact
 from hft.data import formats, sources
+from hft.errors import HftError
 from hft.evaluate import scores
+from hft.evaluate.table import table as table_of
+from hft.model import packaged
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Model
 from hft.recipe.sources import parts
@@ -86,7 +89,7 @@ def made_from(loaded: Loaded, passport: dict[str, Any], base: Model, licences: d
     """Base model, stages and data, each with its licence."""
     commit = passport["model"]["commit"] or base.revision
     licence = licences.get(base.name) or package_licence(base.name) or UNKNOWN
-    lines = [f"- Base model: {base.name} at {commit}; licence: {licence}"]
+    lines = [f"- Base model: {base.name} at {commit}{how_stored(passport, base)}; licence: {licence}"]
     if parent := passport.get("parent"):
         lines.append(f"- Stage before: `{parent['recipe']}`, weights {parent['weights'][:12]}")
     for part in parts(loaded.recipe.data.train):
@@ -94,6 +97,17 @@ def made_from(loaded: Loaded, passport: dict[str, Any], base: Model, licences: d
         lines.append(f"- Data: {sources.locate(part)}; licence: {licence}")
     counted = passport["data"]["rows"].get("train", {})
     return [*lines, f"- Rows trained on: {counted.get('kept', '?')}"]
+
+
+def how_stored(passport: dict[str, Any], base: Model) -> str:
+    """What the base was before it became 16 bits, where it came as a GGUF file; of a stage the file itself says it."""
+    stored = passport["model"].get("stored")
+    if not stored and base.name.startswith("pypi:"):
+        try:
+            stored = packaged.stored(packaged.gguf_in_package(base.name.removeprefix("pypi:"), base.revision))
+        except HftError:  # the package is not on the machine that publishes
+            stored = None
+    return f", stored as {stored}" if stored else ""
 
 
 def package_licence(name: str) -> str | None:
@@ -117,7 +131,7 @@ def table(passport: dict[str, Any], kinds: list[str]) -> list[str]:
         for name, column in asked.items()
         if name in scores.FIRST or any(kind == name or name.endswith(f"-{kind}.gguf") for kind in kinds)
     }
-    return block("", scores.table(shown))
+    return block("", table_of(shown))
 
 
 def use(loaded: Loaded, repo: str, base: Model, kinds: list[str]) -> list[str]:

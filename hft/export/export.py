@@ -9,6 +9,7 @@ from hft.data.rows import Sample
 from hft.errors import HftError
 from hft.evaluate import ask as asking
 from hft.evaluate import scores
+from hft.evaluate.table import table
 from hft.export import gguf, llamacpp
 from hft.model import base as models
 from hft.model import merge
@@ -17,7 +18,7 @@ from hft.plan.plan import Plan
 from hft.recipe.file import Loaded
 from hft.recipe.schema import GGUF_TYPES
 from hft.runs import folder as runs
-from hft.runs import passport
+from hft.runs import passport, stages
 from hft.terminal import say
 
 # Per weight, for the disk check.
@@ -121,14 +122,12 @@ def make(run: Path, loaded: Loaded, plan: Plan, kind: str) -> Path:
         return merged
     if kind == "merged_4bit":
         model, tokenizer = plain.load(models.at(spec, merged, "nf4"), plan)
-        with files.new_folder(target) as draft:
-            model.save_pretrained(draft)
-            tokenizer.save_pretrained(draft)
+        merge.save(model, tokenizer, target)
         return target
     if not wide(run, loaded).exists():
         gguf.convert(merged, wide(run, loaded))
     gguf.quantize(wide(run, loaded), target, kind)
-    gguf.check_tokenizer(target, models.tokenizer(models.Source(str(merged), None)))
+    gguf.check_tokenizer(target, models.tokenizer(models.resolve(stages.first(run).recipe.model)))
     return target
 
 
@@ -163,20 +162,20 @@ def ask(target: Path, kind: str, loaded: Loaded, plan: Plan, samples: list[Sampl
 
 def compare(run: Path, loaded: Loaded, made: list[Path]) -> None:
     """Print the table; raise HftError when an export answers clearly worse than what was trained."""
-    asked = {name: scores.summary(records) for name, records in scores.kept(run).items()}
+    asked = scores.of_run(run)
     if not asked:
         return
     names, allowed = {*scores.FIRST, *(path.name for path in made)}, loaded.recipe.export.max_drop
     shown = {name: column for name, column in asked.items() if name in names}
-    table = scores.table(shown)
+    told = table(shown)
     what, before = scores.headline(asked["adapter"] if "adapter" in asked else asked["model"])
     drops = {name: before.mean - scores.headline(column)[1].mean for name, column in shown.items()}
     if worse := [name for name, drop in drops.items() if name not in scores.FIRST and drop > allowed]:
         raise HftError(
-            f"{', '.join(worse)} loses more than {allowed:g} points of '{what}':\n{table}",
+            f"{', '.join(worse)} loses more than {allowed:g} points of '{what}':\n{told}",
             "take a wider type (q5_k_m, q8_0), or allow it: hft export RUN --format ... --max-drop 20",
         )
-    say(table)
+    say(told)
 
 
 def get_ready(run: Path, loaded: Loaded, formats: list[str]) -> None:

@@ -19,6 +19,15 @@ from hft.export import llamacpp
 
 SLOTS = 4  # questions that the server answers at once
 START = 600  # seconds that the server may take to read a file
+MISREAD = "llama.cpp reads this tokenizer differently: do not use the file; report this model"
+ORDINARY = 1  # gguf's token type for text that may be cut
+# What llama.cpp must cut as the model's own tokenizer does, whatever the recipe asks: two languages, numbers, code.
+PROBES = (
+    "The 3 quick-brown foxes didn't jump 1,234.50 times!",
+    "대한민국의 수도는 서울이다. 인구는 약 941만 명(2023년)이다.",
+    "Question: 누가 'Hello, world!'라고 했나?\nAnswer: 레나\n\n",
+    "def f(x):\n    return x ** 2  # café, 10 °C",
+)
 # Plain HTTP to this machine: no proxy, no certificates.
 LOOPBACK: dict[str, Any] = {"trust_env": False, "verify": False}
 
@@ -69,7 +78,10 @@ def quantize(source: Path, target: Path, kind: str) -> None:
 
 
 def check_tokenizer(path: Path, tokenizer: Any) -> None:
-    """Raise HftError when the file's end token or chat template is not the tokenizer's."""
+    """Raise HftError when the file's tokenizer is not this one, that of the model before anything was made of it.
+
+    Compared are vocabulary, added tokens, end token and chat template, and how llama.cpp itself cuts PROBES.
+    """
     from gguf import GGUFReader
 
     fields = GGUFReader(path).fields
@@ -80,6 +92,32 @@ def check_tokenizer(path: Path, tokenizer: Any) -> None:
         raise HftError(f"{path.name}: its end token is {eos}, the tokenizer's is {tokenizer.eos_token_id}", fix)
     if (template or "") != (tokenizer.chat_template or ""):
         raise HftError(f"{path.name}: its chat template is not the tokenizer's", fix)
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    if wrong := other_token(fields["tokenizer.ggml.tokens"].contents(), kinds, tokenizer):
+        raise HftError(f"{path.name}: {wrong}", MISREAD)
+    with server(path, SLOTS * 64, None) as address:
+        for text in PROBES:
+            check_cut(address, path, Tokens(text, "", tokenizer(text)["input_ids"], []), chat=False)
+
+
+def other_token(tokens: list[str], kinds: list[int], tokenizer: Any) -> str | None:
+    """The first token of the tokenizer that a file's vocabulary has not, or has as ordinary text; None where all are
+    there.
+    """
+    added = tokenizer.get_added_vocab()
+    for token, number in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        there = tokens[number] if number < len(tokens) else None
+        # The converter writes the texts of added tokens with plain spaces.
+        if there != token and (token not in added or there is None or plain(there) != plain(token)):
+            return f"its token {number} is {there!r}, the tokenizer's is {token!r}"
+        if token in added and kinds[number] == ORDINARY:
+            return f"its token {number}, {token!r}, is ordinary text, which the tokenizer never cuts"
+    return None
+
+
+def plain(token: str) -> str:
+    """A token's text without the spaces around it, also where SentencePiece's sign stands for them."""
+    return token.replace("▁", " ").strip()
 
 
 def ask(
@@ -122,10 +160,12 @@ def check_cut(address: str, path: Path, tokens: Tokens, chat: bool) -> None:
     asked = {"content": tokens.prompt, "add_special": not chat, "parse_special": True}
     seen = post(address, "tokenize", asked)["tokens"]
     if seen != tokens.prompt_ids:
+        pairs = zip(seen, tokens.prompt_ids, strict=False)
+        same = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(seen), len(tokens.prompt_ids)))
         raise HftError(
-            f"{path.name} cuts a prompt into other tokens than the training did: "
-            f"{seen[:8]} not {tokens.prompt_ids[:8]}",
-            "llama.cpp reads this tokenizer differently: do not use the file; report this model",
+            f"{path.name} cuts a prompt into other tokens than the training did, from token {same} on: "
+            f"{seen[same : same + 8]} not {tokens.prompt_ids[same : same + 8]}",
+            MISREAD,
         )
 
 

@@ -15,20 +15,25 @@ class Source(NamedTuple):
 
     name: str
     revision: str | None
+    gguf: Path | None = None  # the file that the folder `name` was converted from
 
 
 def resolve(model: Model) -> Source:
     """Find the model; one from a package or a .gguf file is converted first, once."""
-    if model.name.startswith("pypi:"):
-        gguf = packaged.gguf_in_package(model.name.removeprefix("pypi:"), model.revision)
-        return Source(str(packaged.to_folder(gguf)), None)
-    if model.name.endswith(".gguf"):
-        if not Path(model.name).is_file():
-            raise HftError(
-                f"there is no file {model.name}", "name an existing .gguf file, a folder, or a model on the Hub"
-            )
-        return Source(str(packaged.to_folder(Path(model.name))), None)
+    if gguf := gguf_of(model):
+        return Source(str(packaged.to_folder(gguf)), None, gguf)
     return Source(model.name, None if Path(model.name).is_dir() else model.revision)
+
+
+def gguf_of(model: Model) -> Path | None:
+    """The GGUF file that holds the model; None for one that is a folder or on the Hub. Raises HftError without it."""
+    if model.name.startswith("pypi:"):
+        return packaged.gguf_in_package(model.name.removeprefix("pypi:"), model.revision)
+    if not model.name.endswith(".gguf"):
+        return None
+    if not Path(model.name).is_file():
+        raise HftError(f"there is no file {model.name}", "name an existing .gguf file, a folder, or a model on the Hub")
+    return Path(model.name)
 
 
 def local(source: Source) -> Source:
@@ -74,7 +79,10 @@ def ready(tokenizer: Any) -> Any:
 
 
 def facts(source: Source) -> dict:
-    """The commit and `{file: SHA-256}` of what was loaded, from the Hub's cache or the folder."""
+    """The commit and `{file: SHA-256}` of what was loaded, from the Hub's cache or the folder.
+
+    Of what a GGUF file was converted to also `stored`: the precision that the weights had there.
+    """
     folder = Path(source.name)
     commit = None
     if not folder.is_dir():
@@ -87,7 +95,8 @@ def facts(source: Source) -> dict:
         if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt"):
             stored = path.resolve().name  # the Hub's cache names large files by their SHA-256
             hashes[path.name] = stored if re.fullmatch("[0-9a-f]{64}", stored) else files.sha256(path)
-    return {"name": source.name, "commit": commit, "files": hashes}
+    stored = {"stored": packaged.stored(source.gguf)} if source.gguf else {}
+    return {"name": source.name, "commit": commit, "files": hashes, **stored}
 
 
 def at(spec: Model, folder: Path, quantization: str) -> Model:

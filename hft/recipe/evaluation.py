@@ -1,6 +1,6 @@
 """The schema of a recipe's `evaluate` section: the questions before and after training, and how they are asked."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -32,6 +32,9 @@ class Reasoning(Section):
         None, description="language of the reasoning, such as id: the share of answers in it is scored"
     )
     among: list[str] = Field(["en", "zh"], description="languages that it may be in besides")
+    detector: Literal["langid", "py3langid"] = Field(
+        "langid", description="what tells languages apart; py3langid is better at Malay beside Indonesian"
+    )
     bare: bool = Field(False, description="ask also without prompt.instruction: with and without adapter, four cells")
     samples: Annotated[int, Field(strict=True, ge=0)] = Field(
         0, description="drawn answers a question, beside the greedy one"

@@ -7,28 +7,33 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hft.errors import HftError
-from hft.evaluate.scores import cell, headline_of_json
+from hft.evaluate import intervals
+from hft.runs import answers, image
 from hft.runs import folder as runs
-from hft.runs import image
+from hft.runs.answers import Made, signed
 from hft.terminal import columns
 
 # Differences of losses that micro-batches, backends and bf16 explain: 0.017 and 0.006 (README, Tested).
 MOST, MEAN = 2e-2, 8e-3
+# How far apart the rewards of two grpo runs may end, as a share of the range that their steps' rewards went through,
+# even where chance does not explain it: a run made again draws other completions as soon as a last digit differs.
+MEAN_REWARD = 0.05
 # What two runs of one recipe share; another value of these means another run, whatever the curves say.
 DECISIVE = ("recipe", "data", "base model", "parent")
 
 
 class Comparison(NamedTuple):
-    """verdict: identical (the same trained weights), match (the same made again, within rounding), differ."""
+    """verdict: identical (the same weights and answers), match (the same made again, within rounding), differ."""
 
     verdict: str
     differences: list[tuple[str, str]]  # (what, in words), the most important first
     curve: str
+    answers: str
     scores: str
 
 
-def passport(place: str) -> tuple[str, dict[str, Any]]:
-    """(name, passport) of a run folder, a recipe's newest run, or a passport file.
+def find(place: str) -> Made:
+    """A run folder, a recipe's newest run, or a passport file; beside a passport.json its run is at hand.
 
     Raises HftError for anything else.
     """
@@ -36,25 +41,35 @@ def passport(place: str) -> tuple[str, dict[str, Any]]:
     if path.is_file():
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            return f"{facts['recipe']['name']}/{facts['run']}", facts
+            name = f"{facts['recipe']['name']}/{facts['run']}"
         except (ValueError, KeyError, TypeError) as problem:
             raise HftError(
                 f"{path} is not a passport: {type(problem).__name__}: {problem}",
                 "name a run folder or its passport.json",
             ) from None
+        return Made(name, facts, path.parent if path.name == runs.PASSPORT else None)
     run = runs.find(place).resolve()
-    return f"{run.parent.name}/{run.name}", runs.finished_passport(run)
+    return Made(f"{run.parent.name}/{run.name}", runs.finished_passport(run), run)
 
 
-def compare(a: dict[str, Any], b: dict[str, Any], most: float = MOST, mean: float = MEAN) -> Comparison:
-    """Compare two passports; losses may differ by `most` at a step and by `mean` on average."""
-    differ = [(what, words) for what, words in differences(a, b) if words]
-    curve, together = curves(a["training"].get("losses") or [], b["training"].get("losses") or [], most, mean)
-    scores, alike = evaluations(a["evaluation"], b["evaluation"])
-    decisive = any(what in DECISIVE for what, _ in differ)
-    if not decisive and runs.weights(a) and runs.weights(a) == runs.weights(b):
-        return Comparison("identical", differ, curve, scores)
-    return Comparison("match" if together and alike and not decisive else "differ", differ, curve, scores)
+def compare(a: Made, b: Made, most: float = MOST, mean: float = MEAN) -> Comparison:
+    """Compare two runs; losses may differ by `most` at a step and by `mean` on average.
+
+    Identical are equal weights that gave equal answers. A match is the same recipe, data, base and parent, with curves
+    that agree (or equal weights), and scores whose difference chance explains.
+    """
+    differ = [(what, words) for what, words in differences(a.facts, b.facts) if words]
+    curve, together = training(a.facts, b.facts, most, mean)
+    said, same_answers = answers.same_words(a, b)
+    scores, alike = answers.evaluations(a, b)
+    weights = runs.weights(a.facts)
+    same_weights = bool(weights) and weights == runs.weights(b.facts)
+    verdict = "match" if alike and (together or same_weights) else "differ"
+    if same_weights and same_answers:
+        verdict = "identical"
+    if any(what in DECISIVE for what, _ in differ):
+        verdict = "differ"
+    return Comparison(verdict, differ, curve, said, scores)
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -123,10 +138,27 @@ def short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
+def training(a: dict[str, Any], b: dict[str, Any], most: float = MOST, mean: float = MEAN) -> tuple[str, bool]:
+    """(how the curves of two passports compare, True when they agree): losses, or the rewards of method grpo.
+
+    A GRPO loss is near 0 by construction, whatever is learned: where a passport lacks its steps' rewards, it says so.
+    """
+    first, second = a["training"], b["training"]
+    losses = curves(first.get("losses") or [], second.get("losses") or [], most, mean)
+    if a["recipe"]["values"].get("method") != "grpo":
+        return losses
+    if first.get("rewards") and second.get("rewards"):
+        return rewards(first["rewards"], second["rewards"])
+    words, together = losses
+    lacks = " and ".join(name for name, one in (("A", first), ("B", second)) if not one.get("rewards"))
+    return f"{words}; grpo's losses say little, and the passport of {lacks} has no rewards of the steps", together
+
+
 def curves(a: list[float], b: list[float], most: float, mean: float) -> tuple[str, bool]:
     """(how two loss curves compare, True when they agree).
 
-    They agree with all steps in both, none further apart than `most`, on average within `mean`; NaN is far from all.
+    They agree with all steps in both, none further apart than `most`, on average within `mean`; NaN is far from all,
+    from NaN too.
     """
     gaps = [abs(x - y) for x, y in zip(a, b, strict=False)]
     apart = [math.inf if math.isnan(gap) else gap for gap in gaps]
@@ -134,6 +166,8 @@ def curves(a: list[float], b: list[float], most: float, mean: float) -> tuple[st
         return "no losses to compare", False
     average = sum(apart) / len(apart)
     words = f"{len(apart)} steps, losses at most {max(apart):.2g} and on average {average:.2g} apart"
+    if lost := no_number(a, b):
+        words += f"; {lost}"
     if parted := next((step for step, gap in enumerate(apart, 1) if gap > most), None):
         return f"{words}; they part at step {parted}: {a[parted - 1]:.4f} / {b[parted - 1]:.4f}", False
     if len(a) != len(b):
@@ -141,21 +175,39 @@ def curves(a: list[float], b: list[float], most: float, mean: float) -> tuple[st
     return (words, True) if average <= mean else (f"{words}, more than {mean:g}", False)
 
 
-def evaluations(a: dict[str, Any] | None, b: dict[str, Any] | None) -> tuple[str, bool]:
-    """(how the trained models' scores compare, True when each lies in the other's interval, or when none was asked)."""
-    before, after = trained(a), trained(b)
-    if before is None and after is None:
-        return "not evaluated", True
-    if before is None or after is None:
-        return "only one was evaluated", False
-    (name, first), (_, second) = headline_of_json(before), headline_of_json(after)
-    alike = second.low <= first.mean <= second.high or first.low <= second.mean <= first.high
-    return f"{name} {cell(first)} / {cell(second)}", alike
+def no_number(a: list[float], b: list[float]) -> str:
+    """The first step at which one or both have NaN or infinity, in words; an empty text when there is none."""
+    for step, pair in enumerate(zip(a, b, strict=False), 1):
+        lost = {name: value for name, value in zip("AB", pair, strict=True) if not math.isfinite(value)}
+        if lost:
+            what = dict.fromkeys("NaN" if math.isnan(value) else f"{value:g}" for value in lost.values())
+            who = "both have" if len(lost) == 2 else f"{next(iter(lost))} has"
+            return f"{who} {' and '.join(what)} at step {step}"
+    return ""
 
 
-def trained(evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The trained model's column of a passport's evaluation; None where it was not asked."""
-    return next((evaluation[name] for name in ("adapter", "model") if name in evaluation), None) if evaluation else None
+def rewards(a: list[float], b: list[float]) -> tuple[str, bool]:
+    """(how the mean rewards of two grpo runs' steps compare, True when they agree).
+
+    They agree with all steps in both, and means over the last third of the steps that differ by no more than the
+    steps' spread explains (95 %, bootstrap), or than MEAN_REWARD of the range that both went through.
+    """
+    whole, last = len(a), max(1, len(a) // 3)
+    if len(a) != len(b):
+        return f"rewards: one ends after step {min(len(a), len(b))} of {max(len(a), len(b))}", False
+    if lost := no_number(a, b):
+        return f"{whole} steps, rewards: {lost}", False
+    if a == b:
+        return f"{whole} steps, the same mean reward at each", True
+    parted = next(step for step, (x, y) in enumerate(zip(a, b, strict=True), 1) if x != y)
+    first, second = (intervals.mean(values[-last:]) for values in (a, b))
+    points = intervals.unpaired(first, second)
+    words = (
+        f"{whole} steps, mean reward over the last {last} {first.mean:.3f} / {second.mean:.3f}, "
+        f"difference {signed(points, 3)}; other rewards from step {parted}"
+    )
+    allowed = MEAN_REWARD * (max(a + b) - min(a + b))
+    return words, abs(points.mean) <= allowed or not intervals.excludes_zero(points)
 
 
 def text(names: tuple[str, str], comparison: Comparison) -> str:
@@ -165,5 +217,10 @@ def text(names: tuple[str, str], comparison: Comparison) -> str:
         for i, (what, words) in enumerate(comparison.differences)
     ]
     same = [["differences", "none in recipe, data, weights, libraries, image, machine, plan"]]
-    ending = [["curves", comparison.curve], ["scores", comparison.scores], ["verdict", comparison.verdict]]
+    ending = [
+        ["curves", comparison.curve],
+        ["answers", comparison.answers],
+        ["scores", comparison.scores],
+        ["verdict", comparison.verdict],
+    ]
     return columns([["A", names[0]], ["B", names[1]], *(lines or same), *ending])

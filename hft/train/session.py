@@ -10,14 +10,16 @@ from typing import Any
 from hft import files, libraries, machine, terminal
 from hft.data import prepare as preparing
 from hft.data.rows import Read
+from hft.evaluate import baseline
 from hft.model import base as models
 from hft.model import lora, patches
 from hft.plan import plan as plans
 from hft.plan.plan import Plan
 from hft.recipe.file import Loaded
+from hft.recipe.schema import Model
 from hft.runs import stages
 from hft.terminal import say
-from hft.train import methods, weights
+from hft.train import flat, methods, weights
 from hft.train.trainer import OutOfMemory
 from hft.train.workers import launch
 
@@ -55,9 +57,21 @@ def release(opened: Opened | Waiting) -> Waiting:
 
 
 def prepare(loaded: Loaded, plan: Plan, given: Read) -> preparing.Prepared:
-    """Load the backend's libraries and tokenise the rows."""
+    """Load the backend's libraries and tokenise the rows, the base's own form of the questions too."""
     get_ready(plan)
-    return preparing.prepare(loaded, given, models.tokenizer(models.resolve(loaded.recipe.model)))
+    tokenizer = models.tokenizer(models.resolve(loaded.recipe.model))
+    prepared = preparing.prepare(loaded, given, tokenizer)
+    fair = baseline.questions(loaded, prepared.train, prepared.evaluate, tokenizer)
+    return prepared._replace(baseline=fair)
+
+
+def room(loaded: Loaded, prepared: preparing.Prepared | None) -> Model:
+    """The recipe's model section with room for the longest question that is asked, its answer behind it."""
+    asked = prepared.baseline if prepared else []
+    longest = max((len(sample.tokens.prompt_ids) for sample in asked), default=0)
+    tokens = longest + loaded.recipe.evaluate.max_new_tokens
+    model = loaded.recipe.model
+    return model.model_copy(update={"max_tokens": max(model.max_tokens, tokens)})
 
 
 def get_ready(plan: Plan) -> None:
@@ -78,7 +92,8 @@ def open_model(loaded: Loaded, plan: Plan, prepared: preparing.Prepared | None, 
     get_ready(plan)
     backend = importlib.import_module(f"hft.model.backends.{plan.backend}")
     with terminal.aside():
-        model, tokenizer = backend.load(loaded.recipe.model, plan, loaded.recipe.lora.rank if loaded.recipe.lora else 0)
+        rank = loaded.recipe.lora.rank if loaded.recipe.lora else 0
+        model, tokenizer = backend.load(room(loaded, prepared), plan, rank)
         if loaded.recipe.lora:
             lora.check_targets(model, loaded.recipe.lora.targets)
             model = backend.add_lora(model, loaded.recipe.lora, plan, loaded.recipe.train.seed)
@@ -143,6 +158,9 @@ def fit_the_card(run: Path, opened: Opened | Waiting, max_steps: int | None) -> 
             return trained, {**training, "out_of_memory": tried}
         except OutOfMemory:
             plan = plans.safer(opened.plan)
+        except KeyboardInterrupt:
+            flat.check(run, opened.loaded)  # a training that stood still has stopped itself, and says why
+            raise
         # out of the except block, whose error holds on to the step's tensors
         kept = {name: getattr(opened.plan, name) for name in ("checkpointing", "expected_gib", "correction")}
         tried.append({"plan": opened.plan.describe(), **kept})

@@ -8,7 +8,7 @@ from typing import Any
 
 from hft import files, terminal
 from hft.runs import curve
-from hft.train import checkpoints, stopping
+from hft.train import checkpoints, flat, stopping
 from hft.train.stopping import Stopping
 
 # of what GRPOTrainer logs
@@ -33,6 +33,7 @@ class Metrics:
     def __init__(self, path: Path, tokens: list[int]):
         self.path, self.tokens = path, tokens  # of each step; 0 where the trainer counts them
         self.losses: list[float] = []
+        self.rewards: list[float] = []  # the mean of each step, where it is learned by reward
         self.counted = 0  # tokens so far, by the trainer's count
 
     def take_up(self, step: int) -> list[dict]:
@@ -41,6 +42,7 @@ class Metrics:
         rows = [json.loads(line) for line in lines if line.endswith("}")]
         rows = [row for row in rows if row["step"] <= step]
         self.losses = [row["loss"] for row in rows]
+        self.rewards = [row["reward"] for row in rows if "reward" in row]
         return rows
 
     def add(self, step: int, logs: dict, seconds: float) -> dict:
@@ -48,6 +50,7 @@ class Metrics:
         tokens = self.tokens[step - 1] or round(logs.get("num_tokens", 0) - self.counted)
         self.counted = logs.get("num_tokens", 0)
         self.losses.append(logs["loss"])
+        self.rewards += [logs["reward"]] if "reward" in logs else []
         row = {
             "step": step,
             "loss": logs["loss"],
@@ -93,6 +96,7 @@ class Watched:
         self.metrics = Metrics(run / "metrics.jsonl", tokens)
         self.stopping = Stopping(run, self.several)
         self.warnings = Warnings(curve.of_run(run))
+        self.window = flat.Window(flat.kept(run))
         self.seconds: list[float] = []
 
     @property
@@ -113,6 +117,8 @@ class Watched:
     def go_on(self, step: int) -> None:
         """Take up the metrics of the steps so far."""
         rows = self.metrics.take_up(step)
+        for row in rows:
+            self.window.add(row)
         if self.first:
             files.write_jsonl(self.metrics.path, rows)
         if step:
@@ -141,6 +147,18 @@ class Watched:
         row = self.metrics.add(state.global_step, logs, seconds)
         self.shown.advance(state.global_step, f"{shown(logs)}, {row['tokens'] / seconds:,.0f} tokens/s")
         self.warnings.look(row)
+        self.window.add(row)
+        if self.window.stands_still and state.global_step < self.last and not self.interrupted:
+            self.stand_still(state.global_step)
+
+    def stand_still(self, step: int) -> None:
+        """Keep that the training stands still, and ask all processes to stop after their next step."""
+        run = self.metrics.path.parent
+        flat.keep(run, {**flat.kept(run), "stopped": step})
+        if self.several:
+            files.write(run / stopping.STOP, "")
+        else:
+            self.stopping.interrupted = True
 
     def on_save(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Seal a checkpoint when all processes have written the state of their random numbers."""
@@ -154,6 +172,7 @@ class Watched:
         losses, times, peak = self.metrics.losses, sorted(self.seconds), peak_gib()
         return {
             "losses": [round(loss, 6) for loss in losses],
+            **({"rewards": [round(reward, 6) for reward in self.metrics.rewards]} if self.metrics.rewards else {}),
             "reference_left_at": self.warnings.parted if self.warnings.reference else None,
             "first_loss": losses[0] if losses else None,
             "last_loss": losses[-1] if losses else None,

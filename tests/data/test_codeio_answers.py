@@ -127,6 +127,17 @@ def test_turns_come_from_a_file(answer, tmp_path):
     ]
 
 
+def test_half_a_surrogate_pair_in_an_answer_is_written_and_sent_as_a_question_mark(answer, server, tmp_path):
+    escaped = '{"output": "\\ud800"}'
+    server.answers = lambda messages: "\udfff no" if len(messages) == 1 else escaped
+    result = answer("--endpoint", server.address, "--limit", "1")
+    assert result.exit_code == 0, result.output
+    [one] = records(tmp_path)
+    assert (one["turn_1"], one["turn_2"]) == ("? no", escaped)
+    assert (one["status_1"], one["status_2"]) == ("unreadable", "unreadable")
+    assert [told["messages"][1]["content"] for _, _, told in server.seen[1:]] == ["? no"]
+
+
 def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
     (tmp_path / "functions.jsonl").write_text(json.dumps(made("return n + 2")) + "\n")
     server.answers = right

@@ -55,7 +55,7 @@ def test_the_two_parts_are_the_tokens_of_the_whole_and_its_end(prompt, answer):
 
 
 @QUICK
-@given(st.sampled_from(["question", "instruction"]), LINE, LINE, LINE, st.none() | LINE)
+@given(st.sampled_from(["question", "instruction"]), LINE, LINE.filter(str.strip), LINE, st.none() | LINE)
 def test_a_formats_prompt_is_kept_to_the_letter_and_asks_for_a_space(name, context, question, answer, told):
     prompt, wanted = formats.FORMATS[name]({"context": context, "question": question, "answer": answer}, told)
     made = tokens.encode(prompt, wanted, Characters())
@@ -71,12 +71,26 @@ def test_a_tokenizer_with_ways_of_its_own_gives_the_same_two_parts(change):
     assert tokens.encode("Answer:", "서울", Characters(change))[2:] == (ids("\1Answer:"), ids(" 서울\0"))
 
 
-@pytest.mark.parametrize("opening", ["", "<think>\n"], ids=["plain", "a template that opens an answer otherwise"])
-def test_a_chat_is_the_template_and_ends_with_the_turn(opening):
+@pytest.mark.parametrize(
+    ("opening", "completion"),
+    [("", "서울<end>"), ("<think>\n", "\n</think>\n\n서울<end>"), ("<think>", "\n\n</think>\n\n서울<end>")],
+    ids=["plain", "a template that opens the reasoning", "a template that opens it without a line end"],
+)
+def test_a_chat_is_the_template_and_ends_with_the_turn(opening, completion):
     tokenizer, text = Chat(), f"[system]가<end>\n[user]나<end>\n[assistant]{opening}"
     tokenizer.opening = opening
     turns = [{"role": "system", "content": "가"}, {"role": "user", "content": "나"}]
-    assert tokens.encode(turns, " 서울\n", tokenizer) == (text, "서울<end>", ids(text), ids("서울<end>"))
+    assert tokens.encode(turns, " 서울\n", tokenizer) == (text, completion, ids(text), ids(completion))
+
+
+def test_a_template_without_an_end_of_turn_gets_the_tokenizer_s():
+    class Endless(Chat):
+        opening = ""
+
+        def apply_chat_template(self, turns, **options):
+            return super().apply_chat_template(turns, **options).replace("<end>", "")
+
+    assert tokens.encode([{"role": "user", "content": "나"}], "서울", Endless()).completion == "서울<end>"
 
 
 THOUGHT = "<think>\nWeil.\n</think>\n\nSo."

@@ -194,9 +194,37 @@ def test_a_blank_context_is_none_and_a_number_is_text(name, row, prompt):
     assert formats.FORMATS[name](row, None)[0] == prompt
 
 
-def test_a_conversation_that_ends_with_the_user_is_refused():
-    with pytest.raises(ValueError, match="whose last turn is the assistant's, not 'user'"):
-        formats.chat({"messages": [{"role": "user", "content": "어디?"}]}, None)
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("instruction", {"instruction": " ", "input": "가", "output": "나"}),
+        ("question", {"context": "가", "question": "\n", "answer": "나"}),
+        ("reasoning", {"question": "", "context": "가", "reasoning": "다", "answer": "나"}),
+        ("codeio", {"kind": "input", "name": "f", "code": "", "output_json": "4", "answer": "나"}),
+        ("codeio", {"kind": "input", "name": "f", "code": "pass", "output_json": " ", "answer": "나"}),
+        ("ko_en", {"ko": "", "en": "나"}),
+        ("en_ko", {"ko": "나", "en": ""}),
+    ],
+    ids=str,
+)
+def test_a_row_that_asks_nothing_has_no_prompt(name, row):
+    assert formats.FORMATS[name](row, "Be brief.") == ("", "")
+
+
+def test_a_chat_that_asks_nothing_has_no_turns():
+    assert formats.chat({"context": "가", "question": "", "answer": "나"}, "Be brief.") == ([], "")
+    assert formats.chat({"messages": []}, "Be brief.") == ([], "")
+
+
+@pytest.mark.parametrize("name", ["context", "question", "answer", "reasoning"])
+@pytest.mark.parametrize("value", [["가"], {"text": "가"}])
+def test_a_list_or_an_object_is_no_text_and_never_stands_in_a_prompt(name, value):
+    row = {"context": "가", "question": "나?", "answer": "다", "reasoning": "라", name: value}
+    kind = "a list" if isinstance(value, list) else "an object"
+    with pytest.raises(ValueError, match=f"^'{name}' is {kind}, not a text$"):
+        formats.reasoning(row, None)
+    with pytest.raises(ValueError, match=f"^'{name}' is {kind}, not a text$"):
+        formats.chat(row, None)
 
 
 def test_one_prompt_makes_a_row_for_a_format_with_columns_of_its_own():

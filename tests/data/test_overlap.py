@@ -1,21 +1,24 @@
 """Overlap of held-out and training rows: exact counts on rows small enough to count by hand."""
 
+import json
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hft.data import prepare, rows
-from hft.data.overlap import Overlap, grams, measure, texts
+from hft.data.overlap import GRAM, PASSAGE, Overlap, grams, measure, plain, texts
 from hft.recipe import file as recipe_file
 
 QUICK = settings(deadline=None, database=None, max_examples=60)
-SHORT = "한강은 서울을 지난다."
-OTHER = "낙동강은 부산을 지난다."
+RIVER = "한강은 태백에서 시작하여 여러 도시를 지나고 서울의 한가운데를 거쳐 서해로 흘러 들어가는 긴 강이다."
+OTHER = "낙동강은 태백산맥에서 나와 대구와 부산을 지나 남해로 흘러 들어가며 길이는 오백 킬로미터를 조금 넘는다."
 
 
-def words(first, last):
-    """낱1 낱2 ...: each number is one word, so eight following numbers are one 8-gram."""
-    return " ".join(f"낱{i}" for i in range(first, last + 1))
+def letters(first, last):
+    """Different characters, one a place, so that GRAM following ones are one gram; with spaces that do not count."""
+    return " ".join(chr(0xAC00 + place) for place in range(first, last + 1))
 
 
 def row(context, question, answer="답"):
@@ -27,137 +30,196 @@ def talk(*said):
 
 
 COUNTS = [  # what, training rows, held-out rows, counts
-    ("nothing in common", [row(SHORT, "어디?")], [row(OTHER, "어느 강?")], Overlap(1, 0, 0, 0, 0, 0)),
-    ("the same row", [row(SHORT, "어디?")], [row(SHORT, "어디?")], Overlap(1, 1, 1, 1, 0, 0)),
+    ("nothing in common", [row(RIVER, "어디?")], [row(OTHER, "어느 강?")], (1, 0, 0, 0, 0, 0)),
+    ("the same row", [row(RIVER, "어디?")], [row(RIVER, "어디?")], (1, 1, 1, 1, 1, 1)),
+    ("the same row, another answer", [row(RIVER, "어디?", "가")], [row(RIVER, "어디?", "나")], (1, 1, 1, 1, 1, 1)),
     (
-        "the same row with another answer",
-        [row(SHORT, "어디?", "가")],
-        [row(SHORT, "어디?", "나")],
-        Overlap(1, 1, 1, 1, 0, 0),
+        "other white space",
+        [row(RIVER, "어디 를?")],
+        [row(f" {RIVER} ".replace(" ", "\n"), "어디를?")],
+        (1, 1, 1, 1, 1, 1),
     ),
     (
-        "the same row in other white space",
-        [row(SHORT, "어디 를?")],
-        [row(f" {SHORT}\n".replace(" ", "  "), "어디\t를?")],
-        Overlap(1, 1, 1, 1, 0, 0),
+        "characters of no width, letters in two parts, wide and large letters",
+        [row(RIVER, "ＡＢＣ 어디?")],
+        [row(unicodedata.normalize("NFD", RIVER).replace(" ", "\u200b"), "abc\u00ad\ufeff어디？")],
+        (1, 1, 1, 1, 1, 1),
     ),
-    (
-        "a trained context with a new question",
-        [row(SHORT, "어디?")],
-        [row(SHORT, "무엇이?")],
-        Overlap(1, 0, 1, 0, 0, 0),
-    ),
-    ("a repeated wording over a new context", [row(SHORT, "어디?")], [row(OTHER, "어디?")], Overlap(1, 0, 0, 1, 0, 0)),
+    ("a trained context, a new question", [row(RIVER, "어디?")], [row(RIVER, "무엇이?")], (1, 0, 1, 0, 1, 1)),
+    ("a repeated wording over a new context", [row(RIVER, "어디?")], [row(OTHER, "어디?")], (1, 0, 0, 1, 0, 0)),
     (
         "context and question from two rows",
-        [row(SHORT, "가?"), row(OTHER, "나?")],
-        [row(SHORT, "나?")],
-        Overlap(1, 0, 1, 1, 0, 0),
+        [row(RIVER, "가?"), row(OTHER, "나?")],
+        [row(RIVER, "나?")],
+        (1, 0, 1, 1, 1, 1),
+    ),
+    ("a placeholder in place of a context", [row("<noinput>", "가?")], [row("<noinput>", "나?")], (1, 0, 0, 0, 0, 0)),
+    ("a short input", [row("서울과 부산", "어디?")], [row("서울과 부산", "몇 명?")], (1, 0, 0, 0, 0, 0)),
+    ("the same short row", [row("<noinput>", "가?")], [row("<NOINPUT>", "가?")], (1, 1, 0, 1, 0, 0)),
+    (
+        "39 characters are no passage",
+        [row(letters(1, 39), "가?")],
+        [row(letters(1, 39), "나?")],
+        (1, 0, 0, 0, 1, 16 / 18),
+    ),
+    ("40 characters are one", [row(letters(1, 40), "가?")], [row(letters(1, 40), "나?")], (1, 0, 1, 0, 1, 1)),
+    (
+        "a short input of an instruction that many rows share does not stand for the instruction",
+        [row("개", letters(1, 60))],
+        [row("고양이", letters(1, 60))],
+        (1, 0, 0, 1, 0, 0),
     ),
     (
-        "seven words have no 8-gram",
-        [row(words(1, 7), "가?")],
-        [row(words(1, 7) + ".", "나?")],
-        Overlap(1, 0, 0, 0, 0, 0),
+        "a question of its own counts beside a short input",
+        [row("-", letters(1, 60))],
+        [row("-", letters(1, 58))],
+        (1, 0, 0, 0, 1, 1),
     ),
-    ("eight words are one", [row(words(1, 9), "가?")], [row(words(1, 8), "나?")], Overlap(1, 0, 0, 0, 1, 1)),
-    ("4 of 9 are not yet half", [row(words(1, 11), "가?")], [row(words(1, 16), "나?")], Overlap(1, 0, 0, 0, 0, 4 / 9)),
-    ("5 of 9 are more", [row(words(1, 12), "가?")], [row(words(1, 16), "나?")], Overlap(1, 0, 0, 0, 1, 5 / 9)),
-    ("5 of 10 are exactly half", [row(words(1, 12), "가?")], [row(words(1, 17), "나?")], Overlap(1, 0, 0, 0, 1, 1 / 2)),
+    ("23 characters have no gram", [row("", letters(1, 23))], [row("", letters(1, 23) + "다")], (1, 0, 0, 0, 0, 0)),
+    ("24 are one", [row("", letters(1, 25))], [row("", letters(1, 24))], (1, 0, 0, 0, 1, 1)),
+    ("7 of 10 are no copy", [row("", letters(1, 30))], [row("", letters(1, 33))], (1, 0, 0, 0, 0, 0.7)),
+    ("8 of 10 are one", [row("", letters(1, 31))], [row("", letters(1, 33))], (1, 0, 0, 0, 1, 0.8)),
     (
-        "the 8-grams of two rows add up",
-        [row(words(1, 8), "가?"), row(words(2, 9), "가?")],
-        [row(words(1, 9), "나?")],
-        Overlap(1, 0, 0, 0, 1, 1),
-    ),
-    (
-        "large and small letters are one",
-        [row("A b C d E f G h", "a?")],
-        [row("a B c D e F g H", "b?")],
-        Overlap(1, 0, 0, 0, 1, 1),
+        "the grams of two rows add up",
+        [row("", letters(1, 24)), row("", letters(2, 25))],
+        [row("", letters(1, 25))],
+        (1, 0, 0, 0, 1, 1),
     ),
     (
         "the mean is over all held-out rows",
-        [row(words(1, 8), "가?")],
-        [row(words(1, 8), "나?"), row(SHORT, "나?"), row(OTHER, "나?")],
-        Overlap(3, 0, 1, 0, 1, 1 / 3),
+        [row(RIVER, "가?")],
+        [row(RIVER, "나?"), row(OTHER, "나?"), row("", "다?")],
+        (3, 0, 1, 0, 1, 1 / 3),
     ),
+    ("no context at all, or null", [{"question": "가?"}], [{"question": "가?", "context": None}], (1, 1, 0, 1, 0, 0)),
     (
-        "questions without a context",
-        [row("", "가?"), row("", words(1, 8))],
-        [row("", "가?"), row("", words(1, 9)), row("", "나?")],
-        Overlap(3, 1, 0, 1, 1, 1 / 6),
-    ),
-    (
-        "no context at all, or null",
-        [{"question": "가?"}],
-        [{"question": "가?", "context": None}],
-        Overlap(1, 1, 0, 1, 0, 0),
-    ),
-    (
-        "with a context, a question's 8-grams do not count",
-        [row(SHORT, words(1, 8))],
-        [row(OTHER, words(1, 8))],
-        Overlap(1, 0, 0, 1, 0, 0),
+        "with a passage, a question's grams do not count",
+        [row(RIVER, letters(1, 30))],
+        [row(OTHER, letters(1, 30))],
+        (1, 0, 0, 1, 0, 0),
     ),
     (
         "Alpaca's names",
-        [{"instruction": "가?", "input": SHORT}],
-        [{"instruction": "가?", "input": SHORT}, {"instruction": "나?", "input": ""}],
-        Overlap(2, 1, 1, 1, 0, 0),
+        [{"instruction": "가?", "input": RIVER}],
+        [{"instruction": "가?", "input": RIVER}, {"instruction": "나?", "input": ""}],
+        (2, 1, 1, 1, 1, 0.5),
     ),
     (
         "a conversation is what comes before its answer",
         [talk("가?", "하나")],
         [talk("가?", "둘"), talk("나?", "하나")],
-        Overlap(2, 1, 0, 1, 0, 0),
+        (2, 1, 0, 1, 0, 0),
     ),
+    ("a conversation in other white space", [talk("가  나?\n", "하나")], [talk("가 나?", "하나")], (1, 1, 0, 1, 0, 0)),
     (
-        "a longer conversation",
-        [talk("가", "나", "다", "라")],
-        [talk("가", "나", "다", "마"), talk("가", "나")],
-        Overlap(2, 1, 0, 1, 0, 0),
+        "a conversation in parts",
+        [{"messages": [{"role": "user", "content": [{"type": "text", "text": "가?"}]}, {"role": "assistant"}]}],
+        [talk("가?", "나")],
+        (1, 1, 0, 1, 0, 0),
     ),
-    ("no held-out rows", [row(SHORT, "가?")], [], Overlap(0, 0, 0, 0, 0, 0)),
-    ("no training rows", [], [row(SHORT, "가?")], Overlap(1, 0, 0, 0, 0, 0)),
+    ("no held-out rows", [row(RIVER, "가?")], [], (0, 0, 0, 0, 0, 0)),
+    ("no training rows", [], [row(RIVER, "가?")], (1, 0, 0, 0, 0, 0)),
 ]
 
 
 @pytest.mark.parametrize(("what", "train", "evaluate", "counts"), COUNTS, ids=[what for what, *_ in COUNTS])
 def test_the_counts_are_as_counted_by_hand(what, train, evaluate, counts):
-    assert measure(train, evaluate) == pytest.approx(counts)
+    assert measure(train, evaluate)[:6] == pytest.approx(counts)
+
+
+RIVERS = f"{OTHER} {OTHER[:30]} {RIVER} {OTHER[30:]} {RIVER[:20]} {OTHER}"
+CHINESE = "长江是亚洲最长的河流发源于青藏高原流经十一个省市最后注入东海全长六千三百多公里是中国的母亲河之一"
+
+
+@pytest.mark.parametrize(
+    ("trained", "held"),
+    [
+        (RIVERS, RIVERS.replace("긴 강이다", "강이다")),
+        (RIVERS, RIVERS.replace(" ", "")[:-3] + " 못 미친다."),
+        (CHINESE, CHINESE[:-1] + "二"),
+    ],
+    ids=["one word less", "compounds written together", "no spaces at all"],
+)
+def test_a_near_copy_is_one_in_every_script_and_named_beside_its_original(trained, held):
+    counts = measure([row(OTHER, "가?"), {**row(trained, "나?"), "id": "t7"}], [row("", "다?"), row(held, "라?")])
+    assert (counts.same_context, counts.suspect, counts.leaks) == (0, 1, True)
+    [pair] = counts.worst
+    assert (pair.held_out, pair.train) == ("2", "t7")
+    assert 0.8 <= pair.share < 1
+
+
+def test_rows_of_one_pattern_are_no_near_copies():
+    made = "A patient comes to the clinic with {} since yesterday. Which ward should see them first?".format
+    counts = measure([row("", made("nausea"))], [row("", made("blurred vision"))])
+    assert (counts.suspect, counts.leaks, counts.worst) == (0, False, [])
+    assert counts.ngrams == pytest.approx(25 / 61)
+
+
+def test_three_hundred_rows_with_the_same_placeholder_condemn_nothing():
+    train = [{"instruction": f"Name {i} rivers.", "input": "<noinput>", "output": "x"} for i in range(300)]
+    held = [{"instruction": f"Name {i} towns.", "input": "<noinput>", "output": "x"} for i in range(300)]
+    counts = measure(train, held)
+    assert counts[:5] == (300, 0, 0, 0, 0)
+    assert not counts.leaks
 
 
 @pytest.mark.parametrize(
     ("counts", "leaks"),
     [
-        (Overlap(9, 0, 0, 0, 0, 0), False),
-        (Overlap(9, 0, 0, 9, 0, 0.4), False),  # wordings may be repeated
-        (Overlap(9, 1, 0, 0, 0, 0), True),
-        (Overlap(9, 0, 1, 0, 0, 0), True),
-        (Overlap(9, 0, 0, 0, 4, 0.1), False),
-        (Overlap(9, 0, 0, 0, 5, 0.5), True),
+        (Overlap(20, 0, 0, 0, 0, 0), False),
+        (Overlap(20, 0, 0, 20, 0, 0.4), False),  # wordings may be repeated
+        (Overlap(20, 1, 0, 0, 0, 0), True),
+        (Overlap(20, 0, 1, 0, 0, 0), True),
+        (Overlap(20, 0, 0, 0, 1, 0.1), False),  # 5 in a hundred are borne
+        (Overlap(20, 0, 0, 0, 2, 0.2), True),
+        (Overlap(0, 0, 0, 0, 0, 0), False),
     ],
 )
-def test_one_known_row_or_context_is_a_leak_and_so_are_many_suspects(counts, leaks):
+def test_one_known_row_or_passage_is_a_leak_and_so_are_more_than_a_few_near_copies(counts, leaks):
     assert counts.leaks is leaks
 
 
-def test_the_description_names_every_count():
-    assert Overlap(100, 1, 2, 30, 4, 0.05).describe() == (
-        "of 100 held-out rows 1 are training rows, 2 have a trained context, 4 have 50% or more of their 8-grams in "
-        "training rows (mean 5%); 30 repeat a question's wording"
+def test_the_description_names_every_count_and_the_three_worst_pairs():
+    long = [letters(100 * i, 100 * i + 80) for i in range(5)]
+    train = [{"id": f"t{i}", **row("", text)} for i, text in enumerate(long)]
+    held = [
+        {"id": "h0", **row("", long[0][:-6] + "가 나")},
+        {"id": "h1", **row("", "무엇?")},
+        {"id": "h2", **row("", long[2])},
+        {"id": "h3", **row("", long[3][:-20])},
+        {"id": "h4", **row("", long[4][:-2] + "가")},
+    ]
+    counts = measure(train, held)
+    assert [(pair.held_out, pair.train, round(pair.share, 3)) for pair in counts.worst] == [
+        ("h2", "t2", 1.0),
+        ("h3", "t3", 1.0),
+        ("h4", "t4", 0.983),
+    ]
+    first, *lines = counts.describe().splitlines()
+    assert first == (
+        "of 5 held-out rows 1 are training rows, 0 have a trained context, 4 have 80% or more of their 24-character "
+        f"pieces in training rows (mean {counts.ngrams:.0%}); 1 repeat a question's wording"
     )
+    assert lines[6:] == [
+        "  held-out row h4 has 98.3% of its pieces in training row t4:",
+        f"    {(long[4][:-2] + '가')[:60]}...",
+        f"    {long[4][:60]}...",
+    ]
+    assert json.loads(json.dumps(counts._asdict()))["worst"][0][:2] == ["h2", "t2"]
+    assert counts.facts()["worst"][2] == {"held_out": "h4", "train": "t4", "share": pytest.approx(57 / 58)}
 
 
-@pytest.mark.parametrize(
-    ("text", "count"), [("", 0), (words(1, 7), 0), (words(1, 8), 1), (words(1, 10), 3), ("가 " * 20, 1)]
-)
-def test_a_text_has_as_many_8_grams_as_it_has_different_places(text, count):
-    assert len(grams(text)) == count
+def test_rows_are_named_by_their_place_where_they_have_no_id():
+    assert measure([row("", "가?"), row("", "나?")], [row("", "나?")]).worst[0][:3] == ("1", "2", 1.0)
 
 
-CONTEXTS = st.text("가나 ", max_size=4) | st.integers(0, 30).map(lambda i: words(i, i + 9))
+@pytest.mark.parametrize("text", ["", letters(1, GRAM - 1), letters(1, GRAM), letters(1, GRAM + 2), "가" * 60])
+def test_a_text_has_as_many_grams_as_it_has_different_places(text):
+    whole = plain(text)
+    assert len(grams(whole)) == (1 if text == "가" * 60 else max(0, len(whole) - GRAM + 1))
+
+
+CONTEXTS = st.text("가나 ", max_size=4) | st.integers(0, 30).map(lambda i: letters(i, i + PASSAGE))
 ROWS = st.lists(st.builds(row, CONTEXTS, st.text("가나?", min_size=1, max_size=3)), min_size=1, max_size=8)
 
 
@@ -168,18 +230,25 @@ def test_counts_never_exceed_the_rows_and_do_not_depend_on_the_order(train, eval
     assert counts.rows == len(evaluate)
     assert all(0 <= count <= counts.rows for count in counts[1:5])
     assert 0 <= counts.ngrams <= 1
-    assert measure(train[::-1], evaluate[::-1]) == pytest.approx(counts)
-    assert measure(train + train, evaluate) == counts
+    assert len(counts.worst) <= 3
+    assert all(0 < pair.share <= 1 for pair in counts.worst)
+    assert measure(train[::-1], evaluate[::-1])[:6] == pytest.approx(counts[:6])
+    assert measure(train + train, evaluate)[:6] == counts[:6]
 
 
 @QUICK
 @given(ROWS)
 def test_training_on_the_held_out_rows_is_seen_in_full(same):
     counts = measure(same, same)
-    assert counts.same_row == len(same)
-    assert counts.same_context == sum(bool(texts(one)[0]) for one in same)
-    assert counts.same_question == sum(bool(texts(one)[1]) for one in same)
-    assert counts.suspect == sum(bool(grams(texts(one)[0] or texts(one)[1])) for one in same)
+    assert counts.same_row == counts.same_question == len(same)
+    assert counts.same_context == sum(len(texts(one)[0]) >= PASSAGE for one in same)
+    assert counts.worst[0].share == 1
+
+
+@QUICK
+@given(st.text(max_size=40), st.text(" \t\n\u200b\u00a0\ufeff", max_size=3), st.integers(0, 40))
+def test_what_no_reader_sees_does_not_count(text, unseen, place):
+    assert plain(text[:place] + unseen + text[place:]) in (plain(text), plain(text[:place]) + plain(text[place:]))
 
 
 RECIPE = """{"method": "sft", "model": {"name": "m", "revision": "r", "max_tokens": 9},
@@ -197,7 +266,3 @@ def test_rows_with_columns_of_their_own_leak_where_they_are_the_same(tmp_path, m
     (tmp_path / "b.jsonl").write_text(f'{{"Problem": "{held}", "Solution": "2"}}')
     loaded = recipe_file.load("mine")
     assert prepare.prepare(loaded, rows.read(loaded)).overlap.leaks is leaks
-
-
-def test_the_same_conversation_in_other_white_space_is_the_same():
-    assert measure([talk("가  나?\n", "하나")], [talk("가 나?", "하나")]).same_row == 1

@@ -32,10 +32,10 @@ HALF, TITLES = "data.held_out=0.5", "data.train.group=title"
                     "read": 16,
                     "duplicate": -2,
                     "empty": -2,
-                    "too long": -1,
-                    "not sampled": -3,
+                    "not sampled": -4,
                     "held out": -2,
-                    "kept": 6,
+                    "too long": -1,
+                    "kept": 5,
                 },
                 "evaluate": {"held out": 2, "not sampled": -1, "kept": 1},
             },
@@ -44,7 +44,7 @@ HALF, TITLES = "data.held_out=0.5", "data.train.group=title"
             (ROWS[:4], [*MIXED[5:15], ask(20)], "data.evaluate.sample=5", "evaluate.rows=3"),
             {
                 "train": {"read": 4, "kept": 4},
-                "evaluate": {"read": 11, "empty": -2, "too long": -1, "not sampled": -5, "kept": 3},
+                "evaluate": {"read": 11, "empty": -2, "not sampled": -6, "kept": 3},
             },
         ),
     ],
@@ -69,6 +69,15 @@ def test_read_and_all_that_was_dropped_is_what_is_kept(load, more, first, sample
     assert prepared.counts["train"]["read"] == min(10 + len(more), first or 99)
 
 
+def test_no_row_that_is_asked_is_dropped(load):
+    twice = {**ROWS[4], "id": "again"}
+    loaded = load(ROWS[5:], [ROWS[4], twice, LONG], "model.max_tokens=90", "evaluate.max_new_tokens=10")
+    prepared = prepare(loaded, Characters())
+    assert [one.id for one in prepared.evaluate] == ["q4", "again", "q10"]
+    assert prepared.counts["evaluate"] == {"read": 3, "kept": 3}
+    assert [one.cut for one in prepared.evaluate] == [False, False, True]
+
+
 @pytest.mark.parametrize(("limit", "kept"), [(30, 1), (31, 2)])
 def test_the_limit_counts_the_prompt_the_answer_and_their_ends(load, limit, kept):
     loaded = load([ask(1), ask(2, context="")], None, f"model.max_tokens={limit}")  # q1: 1 + 25 + 4 + 1 tokens
@@ -78,7 +87,16 @@ def test_the_limit_counts_the_prompt_the_answer_and_their_ends(load, limit, kept
 def test_a_sample_keeps_its_row_adds_the_mapped_columns_and_puts_the_trained_answer_first(load):
     row = {"Q": "가?", "A": "나", "context": "글", "answers": ["너", "나"]}
     assert prepare(load([row], None, "data.train.columns={question: Q, answer: A}")).train == [
-        ("1", {**row, "question": "가?", "answer": "나"}, "글\n\nQuestion: 가?\nAnswer:", ["나", "너"], None, None)
+        (
+            "1",
+            {**row, "question": "가?", "answer": "나"},
+            "글\n\nQuestion: 가?\nAnswer:",
+            ["나", "너"],
+            None,
+            None,
+            None,
+            False,
+        )
     ]
 
 
@@ -122,14 +140,22 @@ def test_what_cannot_be_prepared_is_named(load, train, changes, message):
 
 
 def test_a_leak_is_refused_with_its_counts_unless_it_is_meant(load):
-    held = [ROWS[0], {**ROWS[1], "question": "새로?"}, ask(50)]
-    assert refusal(load(ROWS, held)) == (
-        "mine: held-out rows are also trained on: of 3 held-out rows 1 are training rows, 2 have a trained context, "
-        "0 have 50% or more of their 8-grams in training rows (mean 0%); 1 repeat a question's wording\n"
+    passage = {"context": "글" * 40}
+    held = [ROWS[0], {**ROWS[1], **passage, "question": "새로?"}, ask(50)]
+    train = [*ROWS[:9], {**ROWS[9], **passage}]
+    assert refusal(load(train, held)) == (
+        "mine: held-out rows are also trained on: of 3 held-out rows 1 are training rows, 1 have a trained context, "
+        "1 have 80% or more of their 24-character pieces in training rows (mean 33%); 1 repeat a question's wording\n"
+        "  held-out row q0 has 100.0% of its pieces in training row q0:\n"
+        "    글 0 0?\n"
+        "    글 0 0?\n"
+        "  held-out row q1 has 100.0% of its pieces in training row q9:\n"
+        f"    {'글' * 40} 새로?\n"
+        f"    {'글' * 40} 9?\n"
         "  Fix: choose other rows, split by a column (data.held_out, data.train.group), or say you mean it: "
         "data.memorise: true"
     )
-    assert prepare(load(ROWS, held, "data.memorise=true")).overlap[:4] == (3, 1, 2, 1)
+    assert prepare(load(train, held, "data.memorise=true")).overlap[:4] == (3, 1, 1, 1)
 
 
 @QUICK

@@ -18,13 +18,15 @@ REASONING = ("grpo_indonesian", "evaluate.reasoning={bare: false, samples: 0}", 
 BARE = ("grpo_indonesian", "evaluate.reasoning={bare: true, samples: 0}", "rewards=[format_exact]")
 DRAWN = ("grpo_indonesian", "evaluate.reasoning={bare: false, samples: 3, temperature: 0.7}", "rewards=[format_exact]")
 
+NOTHING = Prepared([], [], {}, None)
+
 
 class Chats(Characters):
     """Characters with a chat template, which writes one line a turn."""
 
     chat_template = "a line a turn"
 
-    def apply_chat_template(self, messages, tokenize, add_generation_prompt=False):
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt=False, enable_thinking=True):
         return "".join(f"{turn['role']}: {turn['content']}\n" for turn in messages)
 
     def get_added_vocab(self):
@@ -37,7 +39,7 @@ class Backend:
     def __init__(self, *answers):
         self.answers, self.asked = answers, []
 
-    def generate(self, model, tokenizer, prompts, limit, plan, what, sampling=None):
+    def generate(self, model, tokenizer, prompts, limit, plan, what, sampling=None, one_line=False):
         self.asked.append((what, ["".join(map(chr, ids[1:])) for ids in prompts], limit, sampling))
         return [self.answers[i % len(self.answers)] for i in range(len(prompts))]
 
@@ -80,10 +82,10 @@ def test_questions_are_asked_greedily_and_their_answers_kept(tmp_path):
 @pytest.mark.parametrize("written", [PLAIN, REASONING, BARE, DRAWN], ids=["plain", "reasoning", "bare", "drawn"])
 def test_what_was_asked_is_not_asked_again_unless_it_is_to_be(tmp_path, written):
     recipe = recipe_file.load(written[0], written[1:]).recipe
-    assert not ask.asked(tmp_path, recipe, "base")
+    assert not ask.asked(tmp_path, recipe, NOTHING, "base")
     ask.ask(tmp_path, opened(written, "34"), "base")
-    assert ask.asked(tmp_path, recipe, "base")
-    assert not ask.asked(tmp_path, recipe, "adapter")
+    assert ask.asked(tmp_path, recipe, NOTHING, "base")
+    assert not ask.asked(tmp_path, recipe, NOTHING, "adapter")
     resumed = opened(written, "50")
     ask.ask(tmp_path, resumed, "base")
     assert (resumed.backend.asked, kept(tmp_path, "base")[0]["answer"]) == ([], "34")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hft.data.prepare import Prepared
 from hft.data.rows import Sample
 from hft.data.tokens import Tokens
-from hft.evaluate import ask, reasoning, scores
+from hft.evaluate import ask, reasoning, scores, table
 from hft.evaluate.reasoning import Tags
 from hft.plan.plan import Plan
 from hft.recipe import file as recipe_file
@@ -45,6 +45,10 @@ def test_tags_come_from_the_recipe_or_the_tokenizer():
         (None, None),
         ("<think>a</think>b<think>", None),
         ("<think>a</think>b</think>", None),
+        ("<think>I use </think> to end</think>b", ("I use \n to end", "b")),
+        ("<think>I quote <think></think>b", ("I quote", "b")),
+        ("before <think>a</think>b", ("before \na", "b")),
+        ("before <think></think>b", None),
     ],
 )
 def test_reasoning_and_answer_are_told_apart(text, parts):
@@ -53,30 +57,19 @@ def test_reasoning_and_answer_are_told_apart(text, parts):
 
 def test_a_template_that_opens_the_reasoning_has_the_start_tag_in_the_prompt():
     assert reasoning.parts("a</think>b", Tags(opened=True)) == ("a", "b")
+    assert reasoning.parts("a <think> is a tag</think>b", Tags(opened=True)) == ("a \n is a tag", "b")
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
+    ("settings", "language"),
     [
-        ("34", 34),
-        ("34.", 34),
-        ("1,234.5", 1234.5),
-        ("-7", -7),
-        ("−7", -7),
-        ("$\\boxed{12}$ of 20", 12),
-        ("a 5 b 5", 5),
-        ("5 or 6", None),
-        ("", None),
-        (".", None),
-        ("-", None),
-        ("nan", None),
-        ("no", None),
-        ("50%", 50),
-        ("3/4", None),
+        (("evaluate.reasoning={language: de}", "rewards=[{name: language, options: {wanted: id}}]"), "de"),
+        (("evaluate.reasoning={bare: true}", "rewards=[answer, {name: language, options: {wanted: id}}]"), "id"),
+        (("rewards=[answer]",), None),
     ],
 )
-def test_the_number_that_a_text_says(text, number):
-    assert reasoning.the_number(text) == number
+def test_numbers_are_read_in_the_recipes_language(settings, language):
+    assert reasoning.tags(recipe(*settings)).language == language
 
 
 @pytest.mark.parametrize(
@@ -87,7 +80,11 @@ def test_the_number_that_a_text_says(text, number):
         (f"<think>{INDONESIAN} 34</think>50", 0, 1, 1),
         ("34", 1, 0, 0),
         ("First 17 + 17, so \\boxed{34}", 1, 0, 0),
-        ("17 + 17 = 34", 0, 0, 0),
+        ("17 + 17 = 34", 1, 0, 0),
+        (f"<think>I use </think> to end. {INDONESIAN}</think>34", 1, 0, 1),
+        (f"<think>I quote <think> here. {INDONESIAN}</think>34", 1, 0, 1),
+        (f"{ENGLISH}<think>{INDONESIAN}</think>34", 1, 1, 0),
+        (f"<think>{INDONESIAN}. {ENGLISH}</think>34", 1, 1, 0),
         ("", 0, 0, 0),
         (f"<think>{INDONESIAN}", 0, 0, 0),
         (f"<think>{INDONESIAN}</think>34<|im_end|>", 1, 1, 1),
@@ -133,7 +130,8 @@ def test_measures_are_0_or_1_and_a_kept_format_has_parts(text):
     measures = reasoning.measured(text, ["34"], Tags(), None, ())
     assert set(measures) == {"right", "format"}
     assert set(measures.values()) <= {0.0, 1.0}
-    assert measures["format"] == float(reasoning.parts(text, Tags()) is not None)
+    assert measures["format"] == float(reasoning.well_formed(text, Tags()))
+    assert measures["format"] <= float(reasoning.parts(text, Tags()) is not None)
 
 
 class Backend:
@@ -142,7 +140,7 @@ class Backend:
     def __init__(self, said):
         self.said, self.asked = said, []
 
-    def generate(self, model, tokenizer, prompts, limit, plan, what, drawn=None):
+    def generate(self, model, tokenizer, prompts, limit, plan, what, drawn=None, one_line=False):
         self.asked.append((what, len(prompts), drawn))
         return [self.said] * len(prompts)
 
@@ -194,7 +192,7 @@ def test_four_cells_are_asked_greedily_and_drawn_from(opened, tmp_path):
         for cell in (column, f"{column}-bare")
         for verb, unit, count in (("asking", "questions", 2), ("drawing from", "answers", 4))
     ]
-    assert [drawn and tuple(drawn) for _, _, drawn in opened.backend.asked[:2]] == [None, (0.6, 0.95, 3407)]
+    assert [drawn and tuple(drawn) for _, _, drawn in opened.backend.asked[:2]] == [None, (0.6, 0.95, 3407, 0, None)]
     kept = scores.kept(tmp_path)
     assert list(kept) == ["base", "base-bare", "adapter", "adapter-bare"]
     assert [record["reasoning"] for record in kept["base"]] == [
@@ -206,7 +204,7 @@ def test_four_cells_are_asked_greedily_and_drawn_from(opened, tmp_path):
     summary = json.loads((tmp_path / "evaluation.json").read_text())["adapter-bare"]
     assert summary["reasoning"]["right"]["mean"] == 50
     assert (summary["drawn"]["answers"], summary["drawn"]["any_right"]["mean"]) == (2, 50)
-    text = scores.table({name: scores.summary(records) for name, records in kept.items()})
+    text = table.table({name: scores.summary(records) for name, records in kept.items()})
     assert [line.split("  ")[0] for line in text.splitlines()] == [
         "2 held-out questions, scores x 100 [95 % interval]",
         "",

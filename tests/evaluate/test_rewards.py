@@ -55,7 +55,6 @@ def test_no_worthless_completion_earns_more_than_an_honest_wrong_answer():
         "only the end tag",
         "no answer",
         "echo of the prompt",
-        "nested tags",
         "no end tag",
         "tags the wrong way round",
         "number in the reasoning, no answer",
@@ -127,3 +126,73 @@ def test_a_template_that_opens_the_reasoning_leaves_the_start_tag_to_the_prompt(
 
 def test_text_completions_are_scored_as_chats_are():
     assert rewards.format_exact(["<think>a</think>b"], tags=Tags()) == [3.0]
+
+
+THOUGHT = "<think>a</think>"
+
+
+@pytest.mark.parametrize(
+    ("text", "truth", "scores"),  # with untagged: 0, 0.5 and 1
+    [
+        (f"{THOUGHT}34", "34", [5.0, 5.0, 5.0]),
+        ("34", "34", [-4.5, 2.5, 5.0]),
+        ("17 + 17 = 34. So the answer is 34.", "34", [-4.5, 2.5, 5.0]),
+        ("</think>34", "34", [-4.5, 2.5, 5.0]),
+        ("36", "34", [-4.5, 1.0, 2.0]),
+        (f"{THOUGHT}50", "34", [-2.5, -2.5, -2.5]),
+        ("50", "34", [-4.5, -2.5, -2.5]),  # as a wrong answer between tags: no share of a loss
+        ("no number", "34", [-4.5, -4.5, -4.5]),
+        ("", "34", [-4.5, -4.5, -4.5]),
+        (None, "34", [-4.5, -4.5, -4.5]),
+    ],
+)
+def test_an_answer_without_tags_earns_the_share_that_the_recipe_says(text, truth, scores):
+    said = [[{"role": "assistant", "content": text}]]
+    assert [rewards.answer(said, [truth], tags=Tags(), untagged=share)[0] for share in (0.0, 0.5, 1.0)] == scores
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "score"),
+    [
+        ("Jadi jawabannya 36.", "34", 2.0),
+        ("36 km", "34", 2.0),
+        ("40", "34", 1.5),
+        ("bukan 34", "34", -4.5),
+        ("34 atau 35", "34", -4.5),
+        (r"\sqrt{34}", "34", -4.5),
+        ("9007199254740992", "9007199254740993", 2.0),
+        ("34 m", "34 cm", -2.5),
+        ("3", r"\sqrt{3}", -4.5),
+        ("1", "0", -2.5),
+    ],
+)
+def test_what_is_not_right_is_near_far_or_unreadable(answer, truth, score):
+    assert rewards.answer([f"{THOUGHT}{answer}"], [truth], tags=Tags()) == [score]
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "language", "score"),
+    [
+        ("Jadi 12 + 22 = 34.", "34", None, 3.5),
+        ("1.234", "1234", "id", 3.5),
+        ("1.234", "1234", None, -1.5),
+        ("34 atau 35", "34", None, -2.5),
+        ("lebih dari 34", "34", None, -2.5),
+        ("3", r"\sqrt{3}", None, -1.5),
+    ],
+)
+def test_the_number_is_taken_from_the_answer_as_its_truth_is_compared(answer, truth, language, score):
+    assert rewards.number([f"{THOUGHT}{answer}"], [truth], tags=Tags(language=language)) == [score]
+
+
+@pytest.mark.parametrize("thought", ["I use </think> to end", "I quote <think> here", "<think>", "</think></think>"])
+def test_tags_that_reasoning_mentions_cost_the_format_and_not_the_answer(thought):
+    text = f"<think>a {thought}</think>34"
+    assert rewards.answer([text], ["34"], tags=Tags()) == [5.0]
+    assert rewards.number([text], ["34"], tags=Tags()) == [3.5]
+    assert rewards.format_exact([text], tags=Tags()) == [0.0]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "codeio"])
+def test_a_reward_says_what_it_gives_without_tags(name):
+    assert "without tags: " in rewards.BUILT_IN[name].__doc__

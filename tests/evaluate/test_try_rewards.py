@@ -19,6 +19,23 @@ def test_the_scores_of_a_shipped_recipe(invoke):
     assert scores["empty"] == ["0", "-2", "-4.5", "-2.5", "-5", "-14"]
     assert len(scores["microseconds a call"]) == 6
     assert "Warning" not in result.output
+    assert result.output.splitlines()[-5:] == [
+        "format_exact: a right answer earns 3, one without tags 0",
+        "format_approximate: a right answer earns 1, one without tags -2",
+        "answer: a right answer earns 5, one without tags -4.5",
+        "number: a right answer earns 3.5, one without tags -2.5",
+        "language: a right answer earns 5, one without tags -5",
+    ]
+
+
+def test_a_reward_that_pays_untagged_answers_too_says_how_much(invoke):
+    told = "rewards=[format_exact, {name: answer, options: {untagged: 0.5}}]"
+    lines = invoke("rewards", "grpo_indonesian", "--set", told).output.splitlines()
+    assert "answer: a right answer earns 5, one without tags 2.5" in lines
+
+
+def test_a_reward_that_needs_no_tags_has_no_such_line(invoke):
+    assert "without tags" not in invoke("rewards", "grpo_quickstart").output
 
 
 def test_a_reward_that_pays_for_nothing_is_named(invoke, tmp_path):

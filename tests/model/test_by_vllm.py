@@ -76,8 +76,11 @@ def test_every_prompt_is_asked_at_once_and_answered_in_order(generation, capsys,
     same = {
         "temperature": temperature,
         "top_p": top_p,
+        "top_k": 0,
+        "min_p": 0.0,
         "max_tokens": 30,
         "stop_token_ids": [2, 9],
+        "stop": None,
         "skip_special_tokens": True,
     }
     how = [{**same, "seed": seed} for seed in seeds]

@@ -8,7 +8,9 @@ import pytest
 from conftest import ROOT
 
 from hft.errors import HftError
+from hft.model import base as models
 from hft.model import packaged
+from hft.recipe.schema import Model
 
 SCRIPT = """
 import sys
@@ -96,3 +98,32 @@ def test_a_package_without_a_model_is_named():
 
     with pytest.raises(HftError, match=r"the package pytest holds no \.gguf file"):
         packaged.gguf_in_package("pytest", version("pytest"))
+
+
+def test_how_a_files_weights_are_stored_is_read_from_it(tmp_path):
+    import numpy
+    from gguf import GGMLQuantizationType as Kind
+    from gguf import GGUFWriter
+
+    def write(name, **counts):
+        writer = GGUFWriter(tmp_path / name, "llama")
+        for kind, count in counts.items():
+            block, size = {"Q4_1": (32, 20), "Q8_0": (32, 34), "F16": (1, 2), "F32": (1, 4)}[kind]
+            stored = numpy.zeros((1, count // block * size), numpy.uint8)
+            writer.add_tensor(f"{kind}.weight", stored, raw_dtype=Kind[kind])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return packaged.stored(tmp_path / name)
+
+    assert write("a.gguf", Q4_1=6400, Q8_0=1600, F32=20) == "Q4_1 (80 %) and Q8_0 (20 %), dequantised to 16 bits"
+    assert write("b.gguf", F16=640) == "F16 (100 %), rounded to 16 bits"
+
+
+def test_the_passport_names_what_the_packaged_model_was(gguf, monkeypatch):
+    monkeypatch.setattr(packaged, "convert", write)
+    monkeypatch.setattr(packaged, "stored", lambda file: f"what {file.name} says")
+    source = models.resolve(Model(name=str(gguf), revision="1", max_tokens=8))
+    assert models.facts(source)["stored"] == "what small.gguf says"
+    assert "stored" not in models.facts(models.Source(source.name, None))

@@ -40,7 +40,7 @@ def functions():
 
 def test_every_patch_says_what_it_was_needed_with_and_until_when():
     told = {name: text for name, text in functions().items() if name != "within_rows"}  # a part of keep_apart
-    assert len(told) == 12
+    assert len(told) == 13
     locked = "".join((ROOT / "requirements" / f"{name}.lock").read_text() for name in ("cpu", "cuda"))
     for name, text in told.items():
         assert re.search(r"^Needed with: ", text, re.MULTILINE), name
@@ -74,6 +74,12 @@ def test_trl_still_has_no_loss_head_without_triton():
 def test_grpo_still_ends_completions_at_the_models_own_tokens_alone():
     assert "self.eos_token_ids = eos_token_ids" in source("trl", "trainer/grpo_trainer.py"), FIT
     assert "eos_token_id" not in source("trl", "trainer/grpo_config.py"), "end_at is no longer needed"
+
+
+def test_grpo_still_renders_prompts_by_the_template_alone():
+    written = source("trl", "trainer/grpo_trainer.py")
+    assert "def _tokenize_prompts(self, prompts: list)" in written, FIT
+    assert "prompt_ids, images, multimodal_fields = self._tokenize_prompts(prompts)" in written, FIT
 
 
 def test_unsloth_still_switches_padding_free_off():

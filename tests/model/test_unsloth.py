@@ -76,7 +76,7 @@ def unsloth(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNSLOTH_", "LOCAL_RANK"))}
     monkeypatch.setattr(os, "environ", kept)
-    monkeypatch.setattr(backend.models, "local", lambda source: Source(f"folder of {'@'.join(source)}", None))
+    monkeypatch.setattr(backend.models, "local", lambda source: Source(f"folder of {'@'.join(source[:2])}", None))
     return made
 
 
@@ -153,7 +153,7 @@ DRAWN = Sampling(0.7, 0.9, 40)
 def test_beside_vllm_it_is_vllm_that_answers(unsloth, monkeypatch):
     monkeypatch.setattr(backend.generation, "by_vllm", lambda *given: given)
     given = backend.generate("model", unsloth.tokenizer, *ASKED, replace(PLAN, **BESIDE), "asking", DRAWN)
-    assert given == ("model", unsloth.tokenizer, *ASKED, "asking", DRAWN)
+    assert given == ("model", unsloth.tokenizer, *ASKED, "asking", DRAWN, False)
     assert unsloth.calls == []
 
 
@@ -174,7 +174,7 @@ def test_without_vllm_the_model_answers_and_is_ready_to_train_again(unsloth, mon
         assert backend.generate("model", unsloth.tokenizer, *ASKED, plan, "asking", DRAWN) == ["a", "b"]
     assert unsloth.calls == [
         ("for inference", "model"),
-        ("asked", "model", unsloth.tokenizer, *ASKED, 4, "asking", DRAWN),
+        ("asked", "model", unsloth.tokenizer, *ASKED, 4, "asking", DRAWN, False),
         ("for training", "model", True),
     ]
     assert unsloth.tokenizer.padding_side == "left"

@@ -8,7 +8,7 @@ from fakes import TRAINED, Lab
 
 from hft import files
 from hft.errors import HftError
-from hft.runs import compare, curve, stages
+from hft.runs import answers, curve, stages
 from hft.runs import folder as runs
 
 
@@ -78,9 +78,11 @@ def test_a_curve_that_cannot_be_written_is_explained(lab):
 
 @pytest.mark.parametrize("asked", [(0, 1), (1, 0)])
 def test_a_run_that_was_asked_does_not_match_one_that_was_not(lab, asked):
-    given = [runs.passport(lab.train())["evaluation"], None]
-    assert compare.evaluations(*(given[place] for place in asked)) == ("only one was evaluated", False)
-    assert compare.evaluations(None, None) == ("not evaluated", True)
+    facts = runs.passport(lab.train())
+    given = [facts, {**facts, "evaluation": None}]
+    one, other = (answers.Made(name, given[place]) for name, place in zip("AB", asked, strict=True))
+    assert answers.evaluations(one, other) == (f"only {'AB'[asked.index(0)]} was evaluated", False)
+    assert answers.evaluations(answers.Made("A", given[1]), answers.Made("B", given[1])) == ("not evaluated", True)
 
 
 def test_runs_in_another_folder_for_a_while(lab, monkeypatch):

@@ -59,6 +59,14 @@ def test_a_run_that_was_cut_short_is_not_blessed(lab, invoke):
     assert (result.exit_code, "ended after step 1 of 2\n  Fix: bless a whole run" in result.output) == (1, True)
 
 
+def test_a_run_that_lost_its_numbers_is_not_blessed(lab, invoke):
+    facts = runs.passport(lab)
+    files.write_json(lab / runs.PASSPORT, {**facts, "training": {**facts["training"], "losses": [3.0, float("nan")]}})
+    result = bless(invoke, lab)
+    said = "is nan at step 2\n  Fix: bless a whole run whose losses are numbers\n"
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+
+
 def test_a_run_of_another_recipe_is_not_blessed(lab, invoke, tmp_path):
     path = tmp_path / "recipes" / "quickstart.yaml"
     path.write_text(path.read_text().replace("seed: 3407", "seed: 3408"))
@@ -72,6 +80,11 @@ def test_a_run_of_another_recipe_is_not_blessed(lab, invoke, tmp_path):
 )
 def test_a_loss_leaves_the_band(step, loss, leaves):
     assert bool(curve.left([3.0, 2.0], step, loss)) == leaves
+
+
+@pytest.mark.parametrize("loss", [2.0, float("nan"), float("inf")])
+def test_no_loss_follows_a_reference_that_is_no_number(loss):
+    assert "leaves the recipe's reference curve (nan, within 0.02)" in curve.left([3.0, float("nan")], 2, loss)
 
 
 @pytest.mark.slow

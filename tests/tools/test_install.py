@@ -50,6 +50,8 @@ def test_the_locks_hold_what_the_lab_asked_for():
             "peft",
             "datasets",
             "bitsandbytes",
+            "math-verify",
+            "py3langid",
             "vllm",
             "xformers",
             "langid",

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hft.data.prepare import Prepared
 from hft.errors import HftError
 from hft.machine import Gpu, Machine
 from hft.plan import plan as plans
@@ -35,7 +36,7 @@ def references_alone():
 
 
 def rows(evaluate):
-    return SimpleNamespace(train=["a row"], evaluate=evaluate)
+    return SimpleNamespace(train=["a row"], evaluate=evaluate, baseline=[])
 
 
 @pytest.fixture
@@ -220,6 +221,20 @@ def test_libraries_are_loaded_in_the_order_that_they_need(monkeypatch, capsys, p
 def test_rows_are_tokenised_by_the_models_own_tokenizer(pretended, monkeypatch):
     monkeypatch.setattr(session.models, "tokenizer", lambda source: f"tokenizer of {source}")
     monkeypatch.setattr(session.models, "resolve", lambda spec: spec.name)
-    monkeypatch.setattr(session.preparing, "prepare", lambda *given: given)
-    name = LOADED.recipe.model.name
-    assert session.prepare(LOADED, PLAN, "rows") == (LOADED, "rows", f"tokenizer of {name}")
+    monkeypatch.setattr(session.preparing, "prepare", lambda *given: Prepared(["a row"], ["asked"], given, None))
+    monkeypatch.setattr(session.baseline, "questions", lambda *given: given)
+    tokenizer = f"tokenizer of {LOADED.recipe.model.name}"
+    assert session.prepare(LOADED, PLAN, "rows") == (
+        ["a row"],
+        ["asked"],
+        (LOADED, "rows", tokenizer),
+        None,
+        (LOADED, ["a row"], ["asked"], tokenizer),
+    )
+
+
+@pytest.mark.parametrize(("longest", "tokens"), [(100, 256), (244, 256), (300, 312)])
+def test_a_model_has_room_for_the_longest_question(longest, tokens):
+    asked = [SimpleNamespace(tokens=SimpleNamespace(prompt_ids=[0] * size)) for size in (9, longest)]
+    assert session.room(LOADED, Prepared([], [], {}, None, asked)).max_tokens == tokens
+    assert session.room(LOADED, None) == LOADED.recipe.model

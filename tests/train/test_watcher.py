@@ -10,7 +10,7 @@ import pytest
 
 from hft import files
 from hft.runs import curve
-from hft.train import checkpoints, stopping, watcher
+from hft.train import checkpoints, flat, stopping, watcher
 
 
 @pytest.fixture
@@ -161,6 +161,62 @@ def test_leaving_the_reference_curve_is_said_once(watched, tmp_path, capsys):
     assert seen.summary()["reference_left_at"] == 2
 
 
+FLAT = {"reward": 1.0, "reward_std": 0.0, "completions/mean_length": 7.0, "frac_reward_zero_std": 1.0, "num_tokens": 0}
+DRAWN = {"limit": 0.8, "risen_above": 1.5, "groups_a_step": 4}
+
+
+def test_a_training_that_stands_still_stops_with_a_checkpoint_after_its_next_step(watched, tmp_path):
+    flat.keep(tmp_path, DRAWN)
+    with watched(steps=20) as seen:
+        stops = [vars(step(seen, number, **FLAT)) for number in range(1, 12)]
+    assert stops == [{"should_save": end, "should_training_stop": end} for end in [False] * 10 + [True]]
+    assert seen.interrupted
+    assert flat.kept(tmp_path) == {**DRAWN, "stopped": 10}
+    assert len(rows(tmp_path)) == 11, "nothing is lost"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "logs", "steps"),
+    [
+        ({**DRAWN, "limit": None}, FLAT, 20),
+        (None, FLAT, 20),
+        (DRAWN, {**FLAT, "reward": 1.6}, 20),
+        (DRAWN, {**FLAT, "frac_reward_zero_std": 0.75}, 20),
+        (DRAWN, FLAT, 10),
+    ],
+    ids=["anyway", "nothing drawn", "it has learned", "within the limit", "it was the last step"],
+)
+def test_a_training_goes_on_where(watched, tmp_path, drawn, logs, steps):
+    if drawn:
+        flat.keep(tmp_path, drawn)
+    with watched(steps=steps) as seen:
+        stops = [step(seen, number, **logs).should_training_stop for number in range(1, steps + 1)]
+    assert stops == [False] * (steps - 1) + [True]
+    assert not seen.interrupted
+    assert flat.kept(tmp_path) == (drawn or {})
+
+
+def test_a_run_that_goes_on_is_judged_by_its_steps_before_too(watched, tmp_path):
+    flat.keep(tmp_path, DRAWN)
+    files.write_jsonl(tmp_path / "metrics.jsonl", [{"step": n, "loss": 0.0, **FLAT} for n in range(1, 10)])
+    with watched(steps=20) as seen:
+        seen.on_train_begin(None, SimpleNamespace(global_step=9), None)
+        assert not step(seen, 10, **FLAT).should_training_stop
+        assert step(seen, 11, **FLAT).should_training_stop
+    assert flat.kept(tmp_path)["stopped"] == 10
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_several_processes_the_first_sees_that_they_stand_still(watched, tmp_path, monkeypatch, rank):
+    monkeypatch.setattr(stopping, "agree", lambda asked: asked)
+    flat.keep(tmp_path, DRAWN)
+    with watched(steps=20, WORLD_SIZE="2", RANK=rank) as seen:
+        stops = [step(seen, number, **FLAT).should_training_stop for number in range(1, 12)]
+    assert stops == [False] * 10 + [rank == "0"]
+    assert (tmp_path / stopping.STOP).exists() == (rank == "0"), "the file by which all stop in the same step"
+    assert flat.kept(tmp_path).get("stopped") == (10 if rank == "0" else None)
+
+
 @pytest.mark.parametrize(("values", "warned_at"), [([0.6] * 7, [5]), ([0.6] * 4, []), ([0.6, 0.5] + [0.6] * 5, [7])])
 @pytest.mark.parametrize("name", watcher.STUCK)
 def test_five_stuck_steps_in_a_row_are_said_once(name, values, warned_at, capsys):
@@ -182,6 +238,15 @@ def test_a_summary_of_no_steps(watched):
         "median_step_seconds": None,
         "peak_gib": None,
     }
+
+
+def test_a_summary_of_rewards_those_of_an_earlier_process_too(watched, tmp_path):
+    files.write_jsonl(tmp_path / "metrics.jsonl", [{"step": 1, "loss": 0.0, "reward": 0.12345678}])
+    with watched() as seen:
+        seen.on_train_begin(None, SimpleNamespace(global_step=1), None)
+        step(seen, 2, **{**FLAT, "reward": -7.0000001})
+    assert seen.summary()["rewards"] == [0.123457, -7.0]
+    assert "rewards" not in watched().summary(), "sft has none"
 
 
 def test_a_summary_of_times_and_memory(watched, monkeypatch):

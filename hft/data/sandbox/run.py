@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -19,7 +20,10 @@ INSIDE = Path(__file__).with_name("inside.py")
 SCRATCH = 16 * 2**20  # bytes that the code may write, in memory
 ANSWER = 4 * 2**20  # bytes that it may answer
 ALLOW = "HFT_RUN_CODE"
-STATUSES = ("ok", "error", "exits", "memory", "output", "mutates its input", "not JSON", "not finite", "too large")
+STATUSES = (
+    *("ok", "error", "exits", "memory", "output", "processes"),
+    *("mutates its input", "not JSON", "not finite", "too large"),
+)
 # Exit codes of a process that was killed, by the shell's count and by Python's: KILL, XCPU, SEGV.
 ENDS = {137: "killed", 152: "timeout", 139: "memory", -9: "killed", -24: "timeout", -11: "memory"}
 
@@ -33,14 +37,16 @@ AS_NOBODY = (
     *("/usr/bin/setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"),
     *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
 )
-USUAL = {"seed": 0, "days": 0, "sizes": True}  # of a job that says nothing else
-TRIAL = {**USUAL, "code": "def f(n): return n", "function": "f", "inputs": ["1"], "path": [], "limits": {}}
+# Of a job that says nothing else.
+USUAL = {"seed": 0, "draw": 0, "order": None, "calls": 0, "enough": 0.0, "ahead": 0, "sizes": True}
+TRIAL: dict = {**USUAL, "code": "def f(n): return n", "function": "f", "inputs": ["1"], "path": [], "limits": {}}
 
 
 class Limits(NamedTuple):
     """What one process of the code may take; it is killed, with all that it started, when it takes more."""
 
-    seconds: float = 20.0  # of wall clock; of CPU time too, rounded up
+    seconds: float = 20.0  # of wall clock
+    processor: float | None = None  # seconds of processor time, rounded up; None: as many as of wall clock
     memory: int = 1 * GIB  # bytes of address space
     processes: int = 32
     file: int = 1 * 2**20  # bytes of one file, what it prints included
@@ -83,7 +89,7 @@ def resource_limits(limits: Limits) -> dict[str, int]:
     """What the inside sets itself, by the names of `resource`."""
     return {
         "AS": limits.memory,
-        "CPU": int(limits.seconds) + 1,
+        "CPU": math.ceil(limits.processor or limits.seconds),
         "NPROC": limits.processes,
         "FSIZE": limits.file,
         "CORE": 0,

@@ -3,14 +3,25 @@
 An output by comparison, an input by running the function on it.
 """
 
+import ast
+import contextlib
 import json
 import math
+import re
 from typing import Any, NamedTuple, NoReturn
 
 from hft.data.sandbox import run as sandbox
 
 RELATIVE = 1e-3  # of numbers with equal whole parts: CodeI/O's tolerance
-LIMITS = sandbox.Limits(seconds=5)
+LIMITS = sandbox.Limits(seconds=25, processor=5)  # a busy machine does not make a right input wrong
+
+# A Python literal where JSON was asked for is read too, as CodeI/O's own verification does.
+TAIL, DEEPEST = 20_000, 50  # characters before the end where one may begin; brackets within each other
+TEXT = r"""(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')"""
+NUMBER = r"[-+]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][-+]?\d++)?"
+BEGIN = re.compile(r"\{\s*+[\"']")
+WORDS = {"true": "True", "false": "False", "null": "None"}
+PIECE = re.compile(rf"{TEXT}|{NUMBER}|[{{}}\[\](),:\s]|True|False|None|true|false|null", re.DOTALL)
 
 
 class Verdict(NamedTuple):
@@ -22,6 +33,14 @@ class Verdict(NamedTuple):
 
 def judge(row: dict, answer: str) -> Verdict:
     """Judge a prediction for one row of `source: codeio`: the answer ends in {"output": ...} or {"input": ...}."""
+    try:
+        return judged(row, answer)
+    except RecursionError:  # nested as deep as Python can read it
+        return Verdict("wrong", f"The {row['kind']} is nested too deep.")
+
+
+def judged(row: dict, answer: str) -> Verdict:
+    """As `judge`. Raises RecursionError for a value that is nested too deep to compare or to write."""
     kind = row["kind"]
     last = last_object(answer, kind)
     if last is None:
@@ -55,22 +74,61 @@ def run_on(predicted: Any, row: dict, wanted: Any) -> Verdict:
 
 
 def last_object(answer: str, key: str) -> dict | None:
-    """The last JSON object in a text that has this key, an outer one before those in it.
+    """The last object in a text that has this key, an outer one before those in it: JSON, else a Python literal.
 
-    NaN and infinities make an object unreadable.
+    NaN, infinities, and what cannot be written as UTF-8 (half a surrogate pair) make an object unreadable.
     """
-    decoder = json.JSONDecoder(parse_constant=refuse, parse_float=finite)
-    last, place = None, 0
-    while (place := answer.find("{", place)) >= 0:
-        try:
-            value, end = decoder.raw_decode(answer, place)
-        except (ValueError, RecursionError):
-            value, end = {}, place
+    last, place, final = None, 0, answer.rfind(key)
+    while 0 <= (place := answer.find("{", place)) < final:
+        value, end = read_json(answer, place) or read_literal(answer, place) or ({}, place)
         if key in value:
             last, place = value, end
         else:
             place += 1
     return last
+
+
+def read_json(answer: str, place: int) -> tuple[dict, int] | None:
+    """(object, where it ends) of the JSON at a place."""
+    decoder = json.JSONDecoder(parse_constant=refuse, parse_float=finite)
+    try:
+        value, end = decoder.raw_decode(answer, place)
+        text(value).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value, end
+
+
+def read_literal(answer: str, place: int) -> tuple[dict, int] | None:
+    """(object, where it ends) of the Python literal at a place, with words and texts of JSON in it, too.
+
+    Tuples become lists, and keys texts, as where a function's output is written.
+    """
+    pieces: list[str] = []
+    depth, end = 0, place
+    if len(answer) - place > TAIL or not BEGIN.match(answer, place):
+        return None
+    while depth <= DEEPEST and (found := PIECE.match(answer, end)):
+        pieces.append(as_python(found[0]))
+        depth += (found[0] in "{[(") - (found[0] in "}])")
+        end = found.end()
+        if not depth:
+            break
+    if depth:
+        return None
+    try:
+        value = json.loads(json.dumps(ast.literal_eval("".join(pieces)), allow_nan=False))
+        text(value).encode()
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return (value, end) if isinstance(value, dict) else None
+
+
+def as_python(piece: str) -> str:
+    """A word or a text of JSON as Python writes it; else the piece itself."""
+    with contextlib.suppress(ValueError):
+        return repr(json.loads(piece)) if piece[0] == '"' else WORDS.get(piece, piece)
+    return piece
 
 
 def refuse(name: str) -> NoReturn:

@@ -1,9 +1,11 @@
 """`source: aihub`: a folder of AI Hub 126 workbooks (Korean-English parallel texts) as {ko, en} rows.
 
 Each delivery has another layout: the columns 원문 and 번역문 stand anywhere, beside identifiers and dates; a workbook
-may come in a zip.
+may come in a zip. What is passed over (subfolders, other kinds of files, hidden sheets, formulas that were never
+computed) is named once.
 """
 
+import functools
 import io
 import unicodedata
 import zipfile
@@ -13,7 +15,8 @@ from typing import Any, BinaryIO, Literal
 
 from pydantic import Field
 
-from hft import files
+from hft import files, terminal
+from hft.data import cells
 from hft.data import files as data_files
 from hft.errors import HftError
 from hft.recipe.section import Rows
@@ -22,6 +25,8 @@ LICENCE = "AI Hub's terms of use: the texts may not be passed on"
 CHEAP = True
 
 COLUMNS = {"원문": "ko", "번역문": "en"}
+BOOKS = (".xlsx", ".zip")
+TABLES = (".csv", ".tsv", ".xls", ".xlsm", ".xlsb", ".ods", ".json", ".jsonl")  # may hold pairs, and are not read
 
 
 class Spec(Rows):
@@ -36,9 +41,14 @@ class Spec(Rows):
 def rows(source: Spec, beside: Path) -> Iterator[dict]:
     """Yield `{ko, en}` for every row of every workbook, in the order of the files' names.
 
-    An empty cell gives an empty text. One row is in memory at a time, beside the strings of its workbook. Raises
-    HftError for a workbook without the two columns.
+    A cell is the text that the workbook shows; an empty one, and a formula or an error without a value, gives an empty
+    text. One row is in memory at a time, beside the strings of its workbook. Raises HftError for a workbook without the
+    two columns.
     """
+    if others := passed_over(place(source, beside)):
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        listed = f"{', '.join(others[:5])}{more}"
+        say(f"{source.folder}: passed over: {listed}; only .xlsx and .zip directly in it are read")
     for path in workbooks(source, beside):
         try:
             yield from pairs(path)
@@ -61,28 +71,53 @@ def facts(source: Spec, beside: Path) -> dict:
     }
 
 
+def place(source: Spec, beside: Path) -> Path:
+    """The folder, beside the recipe or in the data folder. Raises HftError where there is none."""
+    for folder in (beside / source.folder, data_files.folder() / source.folder):
+        if folder.is_dir():
+            return folder
+    raise HftError(
+        f"no data folder {source.folder} in {beside} or {data_files.folder()}",
+        f"put the workbooks into {data_files.folder() / source.folder}, "
+        "or name what it is in: DATA=/path (hft: HFT_DATA=/path)",
+    )
+
+
 def workbooks(source: Spec, beside: Path) -> list[Path]:
     """The workbooks and zips of the folder in name order, Korean names composed.
 
     Excel's lock files and all else are left out. Raises HftError where there is no such folder, or nothing in it.
     """
-    folder = next(
-        (place / source.folder for place in (beside, data_files.folder()) if (place / source.folder).is_dir()), None
-    )
-    if folder is None:
-        raise HftError(
-            f"no data folder {source.folder} in {beside} or {data_files.folder()}",
-            f"put the workbooks into {data_files.folder() / source.folder}, "
-            "or name what it is in: DATA=/path (hft: HFT_DATA=/path)",
-        )
-    books = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in (".xlsx", ".zip") and not path.name.startswith(("~$", "."))
-    ]
+    folder = place(source, beside)
+    books = [path for path in folder.iterdir() if path.suffix.lower() in BOOKS and not aside(path.name)]
     if not books:
-        raise HftError(f"{folder} holds no .xlsx and no .zip", "put AI Hub's workbooks there")
+        others = passed_over(folder)
+        raise HftError(
+            f"{folder} holds no .xlsx and no .zip" + (f" but: {', '.join(others[:5])}" if others else ""),
+            "put AI Hub's workbooks there",
+        )
     return sorted(books, key=lambda path: unicodedata.normalize("NFC", path.name))
+
+
+def passed_over(folder: Path) -> list[str]:
+    """Files of the folder that may hold pairs and are not read: other kinds of tables, workbooks in subfolders."""
+    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and not aside(path.name))
+    return [
+        str(path)
+        for path in inside
+        if path.suffix.lower() in TABLES or (path.suffix.lower() in BOOKS and len(path.parts) > 1)
+    ]
+
+
+def aside(name: str) -> bool:
+    """Whether a file is Excel's lock or a system's own."""
+    return Path(name).name.startswith(("~$", "."))
+
+
+@functools.cache
+def say(line: str) -> None:
+    """Say it once, however often the folder is read."""
+    terminal.say(line)
 
 
 def pairs(path: Path) -> Iterator[dict]:
@@ -91,8 +126,10 @@ def pairs(path: Path) -> Iterator[dict]:
         yield from sheets(path, path.name)
         return
     with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.lower().endswith(".xlsx")]
-        inside = sorted(name for name in names if not Path(name).name.startswith(("~$", ".")))
+        names = [name for name in archive.namelist() if not aside(name)]
+        inside = sorted(name for name in names if name.lower().endswith(".xlsx"))
+        if others := sorted(name for name in names if name.lower().endswith(TABLES)):
+            say(f"{path.name}: passed over: {', '.join(others[:5])}; the .xlsx in it are read")
         if not inside:
             raise HftError(
                 f"{path} holds no .xlsx but: {', '.join(archive.namelist()[:5]) or 'nothing'}",
@@ -103,23 +140,31 @@ def pairs(path: Path) -> Iterator[dict]:
 
 
 def sheets(file: Path | BinaryIO, name: str) -> Iterator[dict]:
-    """The pairs of every sheet that has the two columns; at least one must."""
+    """The pairs of every visible sheet that has the two columns; at least one must."""
     from openpyxl import load_workbook
 
     book = load_workbook(file, read_only=True, data_only=True)
     try:
         read, headers = False, []
-        for sheet in book:
+        for sheet in book.worksheets:
+            if sheet.sheet_state != "visible":
+                say(f"{name}: the hidden sheet '{sheet.title}' is passed over")
+                continue
             sheet.reset_dimensions()  # some deliveries declare a smaller range than they fill
-            lines = sheet.iter_rows(values_only=True)
+            lines = sheet.iter_rows()
             header = [text(cell).replace(" ", "") for cell in next(lines, ())]
             if not COLUMNS.keys() <= set(header):
                 headers.append(f"{sheet.title}: {', '.join(filter(None, header)) or 'nothing'}")
                 continue
             read = True
             places = {key: header.index(column) for column, key in COLUMNS.items()}
-            for line in lines:
-                yield {key: text(line[place]) if place < len(line) else "" for key, place in places.items()}
+            blank: set[tuple[int, int]] = set()
+            for number, line in enumerate(lines, 2):
+                pair = {key: text(line[place]) if place < len(line) else "" for key, place in places.items()}
+                blank |= {(number, places[key]) for key, value in pair.items() if not value}
+                yield pair
+            if blank:
+                uncomputed(file, name, sheet.title, blank)
         if not read:
             raise HftError(
                 f"{name} has no sheet with the columns {' and '.join(COLUMNS)}; it has: {'; '.join(headers)}",
@@ -129,6 +174,33 @@ def sheets(file: Path | BinaryIO, name: str) -> Iterator[dict]:
         book.close()
 
 
+def uncomputed(file: Path | BinaryIO, name: str, title: str, blank: set[tuple[int, int]]) -> None:
+    """Name the formulas and errors among a sheet's empty cells (row from 1, column from 0): their rows are dropped."""
+    from openpyxl import load_workbook
+
+    book = load_workbook(file, read_only=True)
+    try:
+        sheet = book[title]
+        sheet.reset_dimensions()
+        found = [
+            cell.coordinate
+            for number, line in enumerate(sheet.iter_rows(), 1)
+            for column, cell in enumerate(line)
+            if (number, column) in blank and cell.data_type in "fe" and cell.value is not None
+        ]
+    finally:
+        book.close()
+    if found:
+        say(
+            f"{name}: {len(found)} cell(s) of the sheet '{title}' hold a formula or an error without a value, first "
+            f"{found[0]}: their rows are dropped; open the workbook in a spreadsheet program and save it"
+        )
+
+
 def text(cell: Any) -> str:
-    """A cell as text without outer white space; nothing for an empty one."""
-    return "" if cell is None else unicodedata.normalize("NFC", str(cell)).strip()
+    """What a cell shows, without outer white space; nothing for an empty one and for an error such as #REF!."""
+    value = None if cell.data_type == "e" else cell.value
+    if value is None:
+        return ""
+    shown = value if isinstance(value, str) else cells.shown(value, cell.number_format)
+    return unicodedata.normalize("NFC", shown).strip()

@@ -7,19 +7,21 @@ problem_description and io_requirements. The code runs in hft/data/sandbox/ only
 
 import hashlib
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hft import files, machine, terminal
 from hft.data import files as data_files
+from hft.data.sandbox import repeat, verdict
 from hft.data.sandbox import run as sandbox
-from hft.data.sandbox import verdict
 from hft.data.sources import jsonl
 from hft.errors import HftError
 from hft.recipe.section import Count, Rows
@@ -28,9 +30,10 @@ from hft.terminal import say
 LICENCE = None  # the user's own file
 CHEAP = False  # every function runs
 
-# Of a whole function: a busy machine may be to blame, so it is tried again the next time.
-BUSY = ("timeout", "killed", "memory", "exits")
-AHEAD = 400  # days that the clock of the last repetition is ahead
+# Of a whole function: a busy machine may be to blame, so it runs again with nothing beside it.
+BUSY = ("timeout", "killed", "memory", "exits", "processes")
+WAIT = 5  # times as long by the wall clock as in processor time may a function take that runs alone
+NAMED = 5  # lines of the file that a message names
 
 
 class Spec(Rows):
@@ -46,7 +49,9 @@ class Spec(Rows):
     )
     tries: Count = Field(10, description="different inputs that a generator makes")
     seed: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="of the generators and the functions")
-    seconds: Annotated[float, Field(gt=0, le=600)] = Field(20.0, description="that all runs of one function may take")
+    seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        20.0, description="of processor time that a function may take for all its inputs"
+    )
 
 
 def rows(source: Spec, beside: Path) -> Iterator[dict]:
@@ -54,9 +59,10 @@ def rows(source: Spec, beside: Path) -> Iterator[dict]:
 
     A row: `{id, function, kind, problem, requirements, code, name, input_json, output_json, answer}`.
 
-    Each function runs twice, with other hashes and another seed; what differs is dropped. The pairs are kept in the
-    cache, under a digest of the code, the settings and hft's own sandbox: the same file gives the same rows. Raises
-    HftError for a line that has no code.
+    Each function runs six times, with other hashes, seeds, orders and clocks; where one pair differs none becomes a
+    row. What did not end beside other functions runs again alone, where processor time decides, so the same file gives
+    the same rows on a busy machine too. The pairs are kept in the cache, under a digest of the code, the settings, and
+    hft's own sandbox. Raises HftError for a line that has no code.
     """
     lines = jsonl.lines(data_files.find(source.file, beside))
     functions = [function(line, number) for number, line in enumerate(lines, 1)]
@@ -89,22 +95,42 @@ def facts(source: Spec, beside: Path) -> dict:
 
 def usable(functions: list[dict], source: Spec) -> list[list[dict]]:
     """The pairs of each function that are of use, in its order; says how many are, and why the others are not."""
-    counts: Counter[str] = Counter()
-    kept = []
     places = [place_of(function, source) for function in functions]
-    with (
-        made_once(places),
-        ThreadPoolExecutor(machine.cores()) as pool,
-        terminal.bar("running functions", len(functions)) as shown,
-    ):
-        run = pool.map(lambda function, place: cached(function, source, place), functions, places)
-        for number, pairs in enumerate(run, 1):
-            counts.update(pair["status"] for pair in pairs)
-            kept.append([pair for pair in pairs if pair["status"] == "ok"])
-            shown.advance(number, f"{counts['ok']} pairs")
-    outcomes = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    say(f"CodeI/O: {len(functions)} functions, pairs: {outcomes or 'none'}")
-    return kept
+    beside = sandbox.Limits(source.seconds)
+    alone = sandbox.Limits(source.seconds * WAIT, processor=source.seconds)
+    with made_once(places), terminal.bar("running functions", len(functions)) as shown:
+        made, found = [], 0
+        with ThreadPoolExecutor(machine.cores()) as pool:
+            run = pool.map(lambda function, place: cached(function, place, source, beside, BUSY), functions, places)
+            for pairs in run:
+                made.append(pairs)
+                found += sum(pair["status"] == "ok" for pair in pairs)
+                shown.advance(len(made), f"{found} pairs")
+        again = [number for number, place in enumerate(places) if not place.exists()]
+        for number in again:
+            made[number] = cached(functions[number], places[number], source, alone)
+    if again:
+        say(f"CodeI/O: run again, alone: {named([number + 1 for number in again])}")
+    say(f"CodeI/O: {len(functions)} functions, {described(made)}")
+    return [[pair for pair in pairs if pair["status"] == "ok"] for pairs in made]
+
+
+def described(made: list[list[dict]]) -> str:
+    """How many pairs are of use, why others are not, and which functions are dropped as a whole."""
+    counts = Counter(pair["status"] for pairs in made for pair in pairs if pair["input"] is not None)
+    whole: dict[str, list[int]] = {}
+    for number, pairs in enumerate(made, 1):
+        if pairs[0]["input"] is None:
+            whole.setdefault(pairs[0]["status"], []).append(number)
+    said = "pairs: " + (", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none")
+    dropped = ", ".join(f"{name} {len(numbers)} ({named(numbers)})" for name, numbers in whole.items())
+    return f"{said}; whole functions dropped: {dropped}" if whole else said
+
+
+def named(numbers: list[int]) -> str:
+    """`line 4, 7`: where functions stand in their file, the first of many."""
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"line {', '.join(map(str, numbers[:NAMED]))}{more}"
 
 
 def function(row: dict, number: int) -> dict:
@@ -134,7 +160,8 @@ def function(row: dict, number: int) -> dict:
 
 def place_of(function: dict, source: Spec) -> Path:
     """Where the cache has the function's pairs, under a digest of all that they depend on."""
-    settings = [source.tries, source.seed, source.seconds, sandbox.INSIDE.read_text(encoding="utf-8")]
+    ours = [path.read_text(encoding="utf-8") for path in sorted(sandbox.INSIDE.parent.glob("*.py"))]
+    settings = [source.tries, source.seed, source.seconds, os.environ.get(sandbox.ALLOW), sys.version_info[:3], *ours]
     known_by = [*(function[key] for key in ("code", "name", "generator", "known")), *settings]
     return files.cache() / "codeio" / f"{hashlib.sha256(json.dumps(known_by).encode()).hexdigest()}.json"
 
@@ -151,54 +178,11 @@ def made_once(places: list[Path]) -> AbstractContextManager[None]:
     return files.alone(places[0].with_name(together))
 
 
-def cached(function: dict, source: Spec, place: Path) -> list[dict]:
-    """The function's pairs from the cache, else by running it."""
+def cached(function: dict, place: Path, source: Spec, limits: sandbox.Limits, unsure: tuple = ()) -> list[dict]:
+    """The function's pairs from the cache, else by running it; one dropped for what is `unsure` is not cached."""
     if place.exists():
         return json.loads(place.read_text(encoding="utf-8"))
-    pairs = pairs_of(function, source)
-    if not any(pair["input"] is None and pair["status"] in BUSY for pair in pairs):
-        files.write_json(place, pairs)
-    return pairs
-
-
-def pairs_of(function: dict, source: Spec) -> list[dict]:
-    """Run a function on its inputs, and again: `{input, output, status}` of each pair.
-
-    status: ok, or why it is of no use. A function that cannot be run has one pair, without input and output.
-    """
-    job = {"code": function["code"], "function": function["name"], "seed": source.seed}
-    asked: dict[str, Any] = {"generator": function["generator"], "count": source.tries}
-    if function["known"]:
-        asked = {"inputs": [pair["input"] for pair in function["known"]]}
-    limits = sandbox.Limits(seconds=source.seconds)
-    first = sandbox.run({**job, **asked}, limits, hash_seed=1)
-    inputs = [pair["input"] for pair in first.pairs]
-    if first.status != "ok" or not inputs:
-        return [{"input": None, "output": None, "status": "no input" if first.status == "ok" else first.status}]
-    # In another order too: what a function remembers from call to call shows.
-    repeated = [
-        sandbox.run({**job, "inputs": inputs[::-1], "seed": source.seed + 1}, limits, hash_seed=2),
-        sandbox.run({**job, "inputs": inputs[::-1], "days": AHEAD}, limits, hash_seed=1),
-    ]
-    if failed := next((outcome.status for outcome in repeated if outcome.status != "ok"), None):
-        return [{"input": None, "output": None, "status": failed}]
-    again, later = (
-        {pair["input"]: pair["output"] for pair in outcome.pairs if pair["status"] == "ok"} for outcome in repeated
-    )
-    recorded = {pair["input"]: pair["output"] for pair in function["known"]}
-    return [
-        judged(pair, again.get(pair["input"]), later.get(pair["input"]), recorded.get(pair["input"]))
-        for pair in first.pairs
-    ]
-
-
-def judged(pair: dict, again: str | None, later: str | None, recorded: str | None) -> dict:
-    """The pair with its status after all repetitions."""
-    state = pair["status"]
-    if state == "ok" and again != pair["output"]:
-        state = "random"
-    elif state == "ok" and later != pair["output"]:
-        state = "depends on time"
-    elif state == "ok" and recorded is not None and not verdict.close(json.loads(recorded), json.loads(pair["output"])):
-        state = "other than recorded"
-    return {"input": pair["input"], "output": pair["output"], "status": state}
+    made = repeat.pairs_of(function, source.tries, source.seed, limits)
+    if made[0]["status"] not in unsure or made[0]["input"] is not None:
+        files.write_json(place, made)
+    return made

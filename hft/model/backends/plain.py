@@ -63,7 +63,8 @@ def generate(
     plan: Plan,
     what: str,
     drawn: Sampling | None = None,
+    one_line: bool = False,
 ) -> list[str]:
-    """Return the answer to each prompt (token ids): greedy, or drawn."""
+    """Return the answer to each prompt (token ids): greedy, or drawn; its first line where `one_line` is wanted."""
     model.eval()
-    return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn)
+    return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn, one_line)

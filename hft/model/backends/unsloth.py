@@ -70,15 +70,16 @@ def generate(
     plan: Plan,
     what: str,
     drawn: Sampling | None = None,
+    one_line: bool = False,
 ) -> list[str]:
-    """Return the answer to each prompt (token ids): greedy, or drawn."""
+    """Return the answer to each prompt (token ids): greedy, or drawn; its first line where `one_line` is wanted."""
     from unsloth import FastLanguageModel
 
     if plan.generator == "vllm":
-        return generation.by_vllm(model, tokenizer, prompts, max_new_tokens, what, drawn)
+        return generation.by_vllm(model, tokenizer, prompts, max_new_tokens, what, drawn, one_line)
     FastLanguageModel.for_inference(model)
     try:
-        return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn)
+        return generation.answers(model, tokenizer, prompts, max_new_tokens, plan.generate_rows, what, drawn, one_line)
     finally:
         FastLanguageModel.for_training(model, use_gradient_checkpointing=CHECKPOINTING[plan.checkpointing])
         tokenizer.padding_side = "left"

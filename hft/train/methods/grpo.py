@@ -1,5 +1,7 @@
 """`method: grpo`: group relative policy optimisation with TRL's GRPOTrainer; `batch_size` counts completions."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ def train(
         train_dataset=Dataset.from_list([asked(sample) for sample in chosen]),
     )
     patches.end_at(trainer, every)
+    patches.generate_from(trainer, evaluations_tokens(samples))
     return training.carry_out(trainer, seen, (values, origins), recipe, run)
 
 
@@ -61,6 +64,26 @@ def stop_tokens(tokenizer: Any, wanted: list[str]) -> list[int]:
             "a completion stops at single tokens: name one of the tokenizer's vocabulary",
         )
     return [tokens[0] for tokens in ids.values()]
+
+
+def evaluations_tokens(samples: list[Sample]) -> Callable[[Any], list[int]]:
+    """The tokens of a prompt as evaluation asks it, by what the trainer was given of it."""
+    known = {text_of(asked(sample)["prompt"]): sample.tokens.prompt_ids for sample in samples}
+    return lambda prompt: list(known[text_of(prompt)])
+
+
+def text_of(prompt: Any) -> str:
+    """A prompt as JSON, without the nulls that a table of rows fills its gaps with."""
+    return json.dumps(without_nulls(prompt), sort_keys=True)
+
+
+def without_nulls(value: Any) -> Any:
+    """A JSON value without the nulls in its objects."""
+    if isinstance(value, list):
+        return [without_nulls(one) for one in value]
+    if isinstance(value, dict):
+        return {name: without_nulls(one) for name, one in value.items() if one is not None}
+    return value
 
 
 def asked(sample: Sample) -> dict:

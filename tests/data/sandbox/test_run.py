@@ -3,6 +3,8 @@
 Needs bubblewrap (apt-get install bubblewrap).
 """
 
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ needs_bubblewrap = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblew
 HEAD = "import os, sys, time, random, datetime, threading, socket\n\ndef f(n):\n"
 
 
-def run(body, inputs=('{"n": [3]}',), limits=sandbox.Limits(seconds=3), **job):  # noqa: B008  a named tuple never changes
+def run(body, inputs=('{"n": [3]}',), limits=sandbox.Limits(seconds=6, processor=3), **job):  # noqa: B008  a named tuple never changes
     """Run `def f(n):` with this body."""
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
     return sandbox.run({"code": code, "function": "f", "inputs": list(inputs), **job}, limits)
@@ -117,16 +119,57 @@ def test_the_callers_environment_and_files_are_not_there(monkeypatch, tmp_path):
 @needs_bubblewrap
 def test_random_numbers_are_seeded_and_the_clock_can_be_ahead():
     assert (
-        one("return random.random()", seed=4)
-        == one("return random.random()", seed=4)
-        != one("return random.random()", seed=5)
+        one("return random.random()", draw=4)
+        == one("return random.random()", draw=4)
+        != one("return random.random()", draw=5)
     )
-    now, later = (int(one("return time.time()", days=days)[1].partition(".")[0]) for days in (0, 400))
+    now, later = (int(one("return time.time()", ahead=ahead)[1].partition(".")[0]) for ahead in (0, 400 * 86400))
     assert 399 * 86400 < later - now < 401 * 86400
     years = [
-        int(one(f"return {way}.year", days=4000)[1]) for way in ("datetime.datetime.now()", "datetime.date.today()")
+        int(one(f"return {way}.year", ahead=4000 * 86400)[1])
+        for way in ("datetime.datetime.now()", "datetime.date.today()")
     ]
     assert min(years) > time.gmtime().tm_year + 9
+
+
+@needs_bubblewrap
+def test_calls_go_on_from_seed_to_seed_and_from_hour_to_hour_and_inputs_are_shuffled():
+    def outputs(body, inputs=("1", "2", "3"), **job):
+        return [(pair["input"], json.loads(pair["output"])) for pair in run(body, inputs, **job).pairs]
+
+    drawn = outputs("return random.random()")
+    assert len({output for _, output in drawn}) == 3
+    assert [output for _, output in outputs("return random.random()", order=2)] == [output for _, output in drawn]
+    assert [given for given, _ in outputs("return n", order=2)] == ["2", "3", "1"]
+    clock = [output for _, output in outputs("return time.time()", ahead=86400)]
+    step = 31 * 3600 + 7 * 60 + 13
+    assert all(step < after - before < step + 600 for before, after in itertools.pairwise(clock))
+    again = dict.fromkeys(outputs("return n", calls=7, enough=10))
+    assert len(outputs("return n", calls=7, enough=10)) == 9
+    assert list(again) == [("1", 1), ("2", 2), ("3", 3)]
+    assert len(outputs("return n", calls=7, enough=0)) == 3
+
+
+@needs_bubblewrap
+def test_what_earlier_calls_printed_does_not_count():
+    outcome = run("print('x' * 600_000)\nsys.stdout.flush()\nreturn n", inputs=["1", "2", "3"])
+    assert [pair["status"] for pair in outcome.pairs] == ["ok"] * 3
+
+
+@needs_bubblewrap
+def test_processor_time_ends_what_the_wall_clock_would_let_run_on():
+    begin = time.monotonic()
+    assert run("while True: pass", limits=sandbox.Limits(seconds=500, processor=0.5)).status == "timeout"
+    assert time.monotonic() - begin < 100
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("half", ["'\\ud800'", "['a', {'\\udc00': 1}]"])
+def test_half_a_surrogate_pair_is_not_json(half):
+    assert one(f"return {half}") == ("not JSON", None)
+    outcome = run(f"raise ValueError({half})")
+    assert outcome.pairs[0]["status"] == "error"
+    assert outcome.pairs[0]["detail"].encode()
 
 
 @needs_bubblewrap

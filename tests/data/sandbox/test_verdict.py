@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +88,43 @@ def test_closeness_goes_both_ways(one, other):
         ('{"output": 3', None),
         ('{"output": 1} {', {"output": 1}),
         ("{" * 3000, None),
+        ('{"output": "\\ud800"}', None),
+        ('{"output": {"\\udfff": 1}}', None),
+        ('{"output": "\\ud83d\\ude00"}', {"output": "😀"}),
+        ('{"output": 1} {"output": "\\ud800"}', {"output": 1}),
+        # what CodeI/O's own verification repairs
+        ('{"output": True}', {"output": True}),
+        ("{'output': [False, None]}", {"output": [False, None]}),
+        ("{'output': 'it\\'s'}", {"output": "it's"}),
+        ("{'output': \"it's {\"}", {"output": "it's {"}),
+        ("{'output': (1, 2,)}", {"output": [1, 2]}),
+        ("{'output': (1)}", {"output": 1}),
+        ("{'output': ((1, 'a'), ())}", {"output": [[1, "a"], []]}),
+        ('{"output": [1, 2,],}', {"output": [1, 2]}),
+        ('{"output": [true, null,]}', {"output": [True, None]}),
+        ('{"output": "\\u00e9\\/",}', {"output": "é/"}),
+        ("{'input': {'a': None}}", None),
+        ("{'output': {1: -2.5e1, None: +.5, False: 1.}}", {"output": {"1": -25.0, "null": 0.5, "false": 1.0}}),
+        ("That's it: {'output': 1}, isn't it? {'no': 2}", {"output": 1}),
+        ("{\"output\": 1} and then {'output': 2}", {"output": 2}),
+        ("{'output': 1} and then {\"output\": 2}", {"output": 2}),
+        ("{'result': {'output': 5}}", {"output": 5}),
+        ("{'output':\n  [1,\n   2]\n}", {"output": [1, 2]}),
+        # and what is no value
+        ("{'output': 1e999}", None),
+        ("{'output': nan}", None),
+        ("{'output': {1, 2}}", None),
+        ("{'output': b'a'}", None),
+        ("{'output': 1+2j}", None),
+        ("{'output': 2 ** 9}", None),
+        ("{'output': open('x')}", None),
+        ("{'output': [x for x in (1,)]}", None),
+        ("{'output': {(1, 2): 3}}", None),
+        ("{'output': {[1]: 3}}", None),
+        ("{'output'}", None),
+        ("{'output': 1", None),
+        ("{'output': '\\ud800'}", None),
+        ("{'output': 0777}", None),
     ],
 )
 def test_the_last_object_with_the_key_counts(said, found):
@@ -102,9 +140,51 @@ def test_an_object_is_found_whatever_stands_around_it(value, around):
 
 
 @QUICK
-@given(st.text(alphabet='{}[]":,0a \n\\'))
+@given(VALUES, st.text(max_size=20).filter(lambda text: "{" not in text))
+def test_a_python_literal_is_read_as_json_is(value, around):
+    found = verdict.last_object(f"{around}{ ({'answer': value})!r}{around}", "answer")
+    assert verdict.close(found["answer"], value) or "answer" in repr(value)
+
+
+PIECES = st.sampled_from(
+    [*"{}[]()\"'\\\n:, -+.1eaj", "'a'", '"a"', "'a':", "True", "null", "0" * 5000, "\\ud800", "\ud800"]
+)
+
+
+@settings(QUICK, max_examples=1000)
+@given(st.text(alphabet='{}[]":,0a \n\\') | st.lists(PIECES, max_size=40).map("".join))
 def test_no_text_is_too_odd(text):
-    assert verdict.last_object(text, "a") is None or "a" in verdict.last_object(text, "a")
+    found = verdict.last_object(text, "a")
+    assert found is None or "a" in found
+    assert verdict.judge({"kind": "a", "output_json": "1"}, text).feedback.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 50_000,
+        "{'" * 50_000,
+        "{'a':" * 20_000,
+        "{'a':" * 900 + "1" + "}" * 900,
+        '{"a":' * 900 + "1" + "}" * 900,
+        '{"a":' + "[" * 900 + "]" * 900 + "}",
+        "{'a':" + "[" * 100_000 + "]" * 100_000 + "}",
+        "{'a':" + "(" * 49 + ")" * 49 + "}",
+        "{'a':" + "-" * 50_000 + "1}",
+        "{'a':" + "9" * 100_000 + "}",
+        "{'a': '" + "\\'" * 50_000 + "}",
+        "{'a': '" + "x" * 200_000 + "'}",
+        "{'a': 1, 'b': [" + "1, " * 50_000,
+        "{'a': [" + "{'a': 1}, " * 5_000 + "]",
+        "{'a': {'a': {" * 3_000 + "}}}" * 3_000,
+        "{'a': " + "'x' " * 4_000 + "}",
+    ],
+    ids=lambda text: text[:15],
+)
+def test_a_hostile_answer_neither_stops_nor_hangs_the_verdict(text):
+    begin = time.process_time()
+    assert verdict.judge({**ROW, "kind": "a"}, f"{text}, 'a'").status != "correct"
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.parametrize(
@@ -112,6 +192,13 @@ def test_no_text_is_too_odd(text):
     [
         ('{"output": 2}', "correct", "The output is right."),
         ('{"output": 3}', "wrong", "The output 3 is wrong."),
+        ("{'output': 2.0,}", "correct", "The output is right."),
+        ('{"output": True}', "wrong", "The output true is wrong."),
+        (
+            '{"output": "\\ud800"}',
+            "unreadable",
+            'There is no JSON object with the key "output" at the end of the answer.',
+        ),
         ("2", "unreadable", 'There is no JSON object with the key "output" at the end of the answer.'),
     ],
 )
@@ -128,6 +215,7 @@ def test_an_output_is_compared(said, status, feedback):
             "correct",
             "The input gives the wanted output.",
         ),  # another one than the row's, and as good
+        ("{'input': {'n': 6,}}", "correct", "The input gives the wanted output."),
         ('{"input": {"n": 4}}', "wrong", 'The input {"n": 4} gives 3, which is not the wanted output.'),
         (
             '{"input": {"n": 0}}',
@@ -147,7 +235,15 @@ def test_an_input_is_run(said, status, feedback):
 
 @NEEDS
 def test_an_input_that_never_ends_is_a_timeout(monkeypatch):
-    monkeypatch.setattr(verdict, "LIMITS", verdict.LIMITS._replace(seconds=1))
+    monkeypatch.setattr(verdict, "LIMITS", verdict.LIMITS._replace(processor=1))
     row = {**ROW, "kind": "input", "code": "def f(n):\n    while n: pass\n    return 2"}
     assert verdict.judge(row, '{"input": {"n": 1}}').status == "timeout"
     assert verdict.judge(row, '{"input": {"n": 0}}').status == "correct"
+
+
+@NEEDS
+def test_a_function_cannot_make_feedback_that_no_file_takes():
+    row = {**ROW, "kind": "input", "code": "def f(n):\n    raise ValueError('\\ud800')"}
+    assert verdict.judge(row, '{"input": 1}').feedback == "With the input 1 the function fails: ValueError: ?"
+    row = {**ROW, "kind": "input", "code": "def f(n):\n    return '\\ud800'"}
+    assert verdict.judge(row, '{"input": 1}').feedback == "With the input 1 the function fails: Refused: not JSON"

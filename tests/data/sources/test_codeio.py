@@ -56,27 +56,35 @@ def test_one_process_at_a_time_runs_functions_and_none_waits_for_what_is_there(t
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (made("return random.random()"), "random 4"),
-        (made("return list({str(n), 'a', 'b', 'c', 'd'})"), "random 4"),
-        (made("return id(object())"), "random 4"),
-        (made("return os.urandom(9).hex()"), "random 4"),
-        (made("return time.time() // 86400"), "depends on time 4"),
-        (made("return datetime.date.today().isoformat()"), "depends on time 4"),
+        (made("return random.random()"), "none; whole functions dropped: random 1 (line 1)"),
+        (made("return list({str(n), 'a', 'b', 'c', 'd'})"), "none; whole functions dropped: random 1 (line 1)"),
+        (made("return id(object())"), "none; whole functions dropped: random 1 (line 1)"),
+        (made("return time.time() // 86400"), "none; whole functions dropped: depends on time 1 (line 1)"),
         (made("n.append(1)\n    return 1", "return {'n': [random.randint(1, 4)]}"), "mutates its input 4"),
         (made("return {n}"), "not JSON 4"),
         (made("return float('inf')"), "not finite 4"),
+        (made("return '\\ud800'"), "not JSON 4"),
         (made("return 'x' * 999"), "too large 4"),
         (made("return 1 // (n - 2)"), "ok 3, error 1"),
-        (made("return 1", "return {1}"), "no input 1"),
-        (made("os._exit(1)"), "exits 1"),
-        (made("return calls.append(1) or len(calls)", head="calls = []"), "random 4"),  # it remembers earlier calls
-        (made("return time.localtime().tm_year"), "depends on time 4"),
-        (made("return time.strftime('%d')"), "depends on time 4"),
+        (made("return 1", "return {1}"), "none; whole functions dropped: no input 1 (line 1)"),
+        (made("os._exit(1)"), "none; whole functions dropped: exits 1 (line 1)"),
     ],
 )
 def test_what_is_of_no_use_is_dropped_by_reason(tmp_path, capsys, one, said):
     read([one], tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == f"CodeI/O: 1 functions, pairs: {said}"
+
+
+def test_the_counts_name_whole_functions_by_their_lines(tmp_path, capsys):
+    """One pair of the second differs: none of it becomes a row; before, 3 of its 4 pairs did."""
+    once = made("return random.random() if n == 2 else n")
+    functions = [made("return n"), once, made("return n + time.localtime().tm_year"), *[once] * 6]
+    rows = read(functions, tmp_path, pairs=10)
+    assert {row["function"] for row in rows} == {"1"}
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "CodeI/O: 9 functions, pairs: ok 4; whole functions dropped: "
+        "random 7 (line 2, 4, 5, 6, 7 and 2 more), depends on time 1 (line 3)"
+    )
 
 
 def test_a_line_without_code_is_named(invoke, tmp_path):
@@ -123,15 +131,77 @@ def test_the_reward_verifies_as_the_questions_are_verified():
     assert rewards.codeio(said, **columns, tags=Tags()) == [1.0, 1.0, 0.0, -0.5]
 
 
-def test_a_function_that_a_busy_machine_stopped_is_run_again(tmp_path, monkeypatch):
-    outcomes, real = [codeio.sandbox.Outcome("timeout", [])], codeio.sandbox.run
+@pytest.mark.parametrize("status", ["timeout", "killed"])
+def test_a_function_that_a_busy_machine_stopped_runs_again_alone(tmp_path, monkeypatch, capsys, status):
+    real, running, alone = codeio.sandbox.run, [], []
 
-    def once(job, *more, **told):
-        return outcomes.pop() if "days" in job and outcomes else real(job, *more, **told)
+    def busy(job, limits, hash_seed):
+        running.append(job["code"])
+        if limits.processor is None and "n * 2" in job["code"] and job["ahead"]:
+            running.pop()
+            return codeio.sandbox.Outcome(status, [])
+        if limits.processor is not None:
+            alone.append((len(running), limits.seconds, limits.processor))
+        try:
+            return real(job, limits, hash_seed)
+        finally:
+            running.pop()
 
-    monkeypatch.setattr(codeio.sandbox, "run", once)
-    assert read([made("return n")], tmp_path) == []
-    assert len(read([made("return n")], tmp_path)) == 6
+    functions = [made("return n"), made("return n * 2"), made("return n + 1")]
+    undisturbed = read(functions, tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+    capsys.readouterr()
+    monkeypatch.setattr(
+        codeio.sandbox, "run", lambda job, limits, hash_seed: busy({"ahead": 0, **job}, limits, hash_seed)
+    )
+    assert read(functions, tmp_path) == undisturbed
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "CodeI/O: run again, alone: line 2",
+        "CodeI/O: 3 functions, pairs: ok 12",
+    ]
+    assert alone == [(1, 100.0, 20.0)] * 6
+
+
+def test_a_function_that_does_not_end_alone_either_is_named_and_not_run_a_third_time(tmp_path, monkeypatch, capsys):
+    tried = []
+
+    def never(job, limits, hash_seed):
+        tried.append(limits.processor)
+        return codeio.sandbox.Outcome("timeout", [])
+
+    monkeypatch.setattr(codeio.sandbox, "run", never)
+    for _ in range(2):
+        assert read([made("return n")], tmp_path) == []
+        said = "CodeI/O: 1 functions, pairs: none; whole functions dropped: timeout 1 (line 1)"
+        assert capsys.readouterr().out.splitlines()[-1] == said
+    assert tried == [None, 20.0]
+
+
+@pytest.mark.slow
+def test_processor_time_decides_and_not_the_wall_clock(tmp_path, capsys):
+    waits, never = made("time.sleep(.06)\n    return n"), made("while n: pass")
+    assert {row["function"] for row in read([waits, never], tmp_path, seconds=1)} == {"1"}
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "CodeI/O: run again, alone: line 1, 2",
+        "CodeI/O: 2 functions, pairs: ok 4; whole functions dropped: timeout 1 (line 2)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["inside", "repeat", "run", "verdict"])
+def test_the_caches_key_holds_all_that_decides(tmp_path, monkeypatch, name):
+    source, one = codeio.Spec(source="codeio", file="x.jsonl"), codeio.function(made("return n"), 1)
+    places = [codeio.place_of(one, source), codeio.place_of({**one, "number": 2}, source)]
+    monkeypatch.setenv("HFT_RUN_CODE", "unprotected")
+    places.append(codeio.place_of(one, source))
+    monkeypatch.delenv("HFT_RUN_CODE")
+    copy = shutil.copytree(codeio.sandbox.INSIDE.parent, tmp_path / "sandbox")
+    (copy / f"{name}.py").write_text("# other\n")
+    monkeypatch.setattr(codeio.sandbox, "INSIDE", copy / "inside.py")
+    places.append(codeio.place_of(one, source))
+    monkeypatch.setattr(codeio.sys, "version_info", (3, 11, 99))
+    places.append(codeio.place_of(one, source))
+    assert places[0] == places[1]
+    assert len(set(places)) == 4
 
 
 def test_the_shipped_functions_all_run(capsys):

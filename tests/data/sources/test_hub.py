@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from standin import TOKEN, serving
+from standin import TOKEN, revision, serving
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_a_dataset_folder_is_read_in_order(tmp_path):
 REVISION = "0123abc"
 
 
-def pull(code, tmp_path, address):
+def pull(code, tmp_path, address, **more):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
         "HF_ENDPOINT": address,
@@ -63,6 +63,7 @@ def pull(code, tmp_path, address):
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
         "PYTHONPATH": str(ROOT),
+        **more,
     }
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
 
@@ -112,3 +113,26 @@ def test_a_dataset_comes_at_its_revision(tmp_path):
         done = pull(code, tmp_path, hub.address)
         assert done.stdout.splitlines()[-1:] == [str(rows)], done.stderr
         assert any(f"/revision/{REVISION}" in path for _, path in hub.seen)
+
+
+READ = """\
+from hft.data.sources import hub; from pathlib import Path
+spec = hub.Spec(source='hub', name='lab/rows', revision={!r})
+print(list(hub.rows(spec, Path())), hub.facts(spec, Path()))
+"""
+
+
+@pytest.mark.slow
+def test_the_passport_has_the_commit_and_a_pinned_data_set_is_never_another(tmp_path):
+    with serving(tmp_path / "hub") as hub:
+        there = hub.folder / "lab" / "rows"
+        there.mkdir(parents=True)
+        (there / "train.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n')
+        now, kept = revision(there), "[{'question': '1 + 1', 'answer': '2'}] "
+        done = pull(READ.format("main"), tmp_path, hub.address)
+        assert done.stdout == f"{kept}{{'dataset': 'lab/rows@main', 'commit': '{now}'}}\n", done.stderr
+        offline = pull(READ.format(now), tmp_path, hub.address, HF_HUB_OFFLINE="1")
+        assert offline.stdout == f"{kept}{{'dataset': 'lab/rows@{now}', 'commit': '{now}'}}\n", offline.stderr
+        other = pull(READ.format("f" * 40), tmp_path, hub.address, HF_HUB_OFFLINE="1")
+        assert other.stdout == ""
+        assert f"dataset lab/rows@{'f' * 40}: the Hub does not answer, and the cache has it at {now}\n" in other.stderr

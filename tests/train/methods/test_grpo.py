@@ -1,7 +1,10 @@
 """`method: grpo`: real training on the CPU, the data's filters, and the guides' own length filter."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, SHARED
@@ -9,7 +12,11 @@ from conftest import ROOT, SHARED
 from hft.data import prepare, rows
 from hft.data.rows import Sample
 from hft.errors import HftError
+from hft.evaluate import grader
+from hft.recipe import beside
 from hft.recipe import file as recipe_file
+from hft.recipe.schema import Reward
+from hft.train import draw, flat
 from hft.train.methods import grpo
 
 SHORT = ("--max-steps", "3", "--save-every", "1", "--set", "evaluate.rows=8", "--set", "grpo.keep_completions=2")
@@ -137,7 +144,116 @@ def test_stop_tokens_are_single_tokens_of_the_model():
 
 
 def test_gsm8k_answers_are_the_numbers_behind_the_hashes():
-    from hft.recipe import beside
-
     form = beside.load("grpo_gsm8k.py:problem", ROOT / "recipes")
     assert form({"question": "q", "answer": "6 * 7 = <<6*7=42>>42\n#### 1,042"}, "told")[1] == "1,042"
+
+
+TAGS, RIGHT, WRONG = "<think>48 / 2 is 24.</think>", "48 / 2 = 24, and 48 + 24 = 72.", "48 / 2 is 24."
+WORTH = {"": -6.5, WRONG: -4.5, RIGHT: 0.5, TAGS + "24": 1.5, TAGS + "72": 9.0}
+
+
+def gsm8k(texts, rewards=None):
+    """The weighted sums of completions of a question whose answer is 72, as one group of the draw has them."""
+    recipe = recipe_file.load("grpo_gsm8k").recipe
+    recipe = recipe.model_copy(update={"rewards": rewards}) if rewards else recipe
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    told = {"prompts": ["?"] * len(texts), "answer": ["72"] * len(texts)}
+    judges = grader.of(recipe, ROOT / "recipes")
+    columns = [judge(completions=completions, **told) for judge in judges]
+    return [{"group": 0, "sum": flat.weighted(recipe, scores)} for scores in zip(*columns, strict=True)]
+
+
+def test_gsm8k_pays_for_what_a_model_can_already_half_do():
+    sums = [record["sum"] for record in gsm8k(WORTH)]
+    assert sums == list(WORTH.values())
+    assert sums == sorted(sums)
+
+
+def test_a_model_that_knows_half_of_gsm8k_without_tags_has_something_to_learn():
+    half = [RIGHT, WRONG] * 4
+    before = [Reward(name=name) for name in ("format_exact", "answer", "number")]
+    assert {record["sum"] for record in gsm8k(half, before)} == {-7.0}, "what a real run of 25 steps had throughout"
+    assert (draw.flat_groups(gsm8k(half, before)), draw.flat_groups(gsm8k(half))) == (1, 0)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """What drawn_train.py found, in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HFT_")}
+    script = ROOT / "tests" / "train" / "drawn_train.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("drawn"))],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_draw_changes_no_loss(real):
+    drawn, not_drawn = real["losses"]["True"], real["losses"]["False"]
+    assert drawn == not_drawn
+    assert len(set(drawn)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chat", "chat_prefilled", "text", "text_prefilled", "tools"])
+def test_the_trainer_generates_from_the_prompts_of_evaluation(real, name):
+    """With what the model's turn begins with, and a row's tools."""
+    evaluation, trainer = real["prompts"][name]
+    assert trainer == evaluation
+    assert len(trainer) == 8
+    lengths = {name: len(prompts[0][0]) for name, prompts in real["prompts"].items()}
+    if name.endswith("_prefilled"):
+        assert lengths[name] == lengths[name.partition("_")[0]] + len("<think>\n")
+    if name == "tools":
+        assert len({len(ids) for ids in trainer}) > 2, "with tools and without"
+
+
+@pytest.mark.slow
+def test_rewards_that_never_differ_stop_a_training_before_its_first_step(real):
+    code, said = real["said"]["chat_prefilled --anew"]
+    assert code == 1
+    assert "training (steps)" not in said
+    assert (
+        "Error: in 4 of 4 groups that were drawn before training all completions score alike: such groups teach "
+        "nothing (grpo.max_flat: 0.8)\n"
+        "completions:  mean    least   most\n"
+        "fixed         -7.000  -7.000  -7.000\n"
+        "sum           -7.000  -7.000  -7.000\n"
+        '-7.000  "'
+    ) in said
+    assert said.endswith("or go on all the same; nothing is lost: hft train chat_prefilled --resume --anyway\n")
+    for way, first in (("--anew --anyway", "new run"), ("--resume --anyway", "going on in")):
+        code, said = real["said"][f"chat_prefilled {way}"]
+        assert code == 0, said
+        assert said.startswith(f"chat_prefilled: {first} ")
+        assert "drawing before training" not in said
+    assert real["rewards"]["chat_prefilled"] == [-7.0, -7.0]
+
+
+@pytest.mark.slow
+def test_a_training_whose_rewards_stop_to_differ_ends_with_a_checkpoint(real):
+    code, said = real["said"]["dies --anew"]
+    _, found, why = said.partition("Error: step 16: in 100% of the groups of the last 16 steps all completions score ")
+    assert (code, bool(found)) == (1, True), said
+    code, said = real["said"]["dies --resume"]
+    assert (code, said.partition(found)[2]) == (1, why), "at once, without a model"
+    assert "Loading" not in said
+    code, said = real["said"]["dies --resume --anyway"]
+    assert code == 0, said
+    assert "\nGoing on after step 17 of 20.\n" in said
+    assert real["rewards"]["dies"] == [0.0] * 20
+
+
+def test_prompts_are_told_apart_by_what_is_in_them():
+    """A table of rows fills gaps with nulls, and changes the order of nothing that counts."""
+    row, table = (
+        [{"role": "user", "tools": [{"a": 1}]}],
+        [{"tools": [{"a": 1, "b": None}], "name": None, "role": "user"}],
+    )
+    assert grpo.text_of(row) == grpo.text_of(table) == '[{"role": "user", "tools": [{"a": 1}]}]'
+    assert grpo.text_of("null") == '"null"'
