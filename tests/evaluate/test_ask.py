@@ -1,6 +1,7 @@
 """Asking the held-out questions, with a model that only pretends: once, again, bare, drawn, measured."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -55,7 +56,7 @@ def opened(written, *answers, questions=("17 + 17?", "25 + 25?")):
     return SimpleNamespace(
         loaded=loaded,
         backend=Backend(*answers),
-        model=None,
+        model=SimpleNamespace(disable_adapter=nullcontext),
         tokenizer=Chats(),
         plan=None,
         prepared=Prepared([], samples, {}, None),

@@ -1,6 +1,7 @@
 """What an answer that reasons consists of: tags, parts, number, language; and the four cells of its evaluation."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -176,7 +177,7 @@ def opened():
     return SimpleNamespace(
         loaded=loaded,
         backend=Backend(f"<think>{INDONESIAN}</think>34"),
-        model=None,
+        model=SimpleNamespace(disable_adapter=nullcontext),
         tokenizer=Tokenizer(),
         plan=Plan,
         prepared=Prepared([], samples, {}, None),
