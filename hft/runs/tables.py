@@ -34,12 +34,13 @@ def runs_table(name: str | None) -> str:
 
 
 def scores(passport: dict[str, Any]) -> str:
-    """Exact match (or right answers) before and after, such as `0.6 -> 80.0`; a dash where nothing was asked."""
+    """Exact match (or right answers) of the better base and after training, such as `5.0 -> 80.0`; a dash for none."""
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
-    if not after or "base" not in asked:
+    before = asked.get(after.get("gain", {}).get("over", "base")) if after else None
+    if not before:
         return "-"
-    return " -> ".join(f"{headline_of_json(column)[1].mean:.1f}" for column in (asked["base"], after))
+    return " -> ".join(f"{headline_of_json(column)[1].mean:.1f}" for column in (before, after))
 
 
 def lineage(run: Path) -> str:

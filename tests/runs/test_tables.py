@@ -9,6 +9,7 @@ from hft.runs import stages, tables
 
 GOOD, BAD = ({"mean": mean, "low": 0.0, "high": 100.0} for mean in (80.0, 0.6))
 TRAINED, BASE = ({"questions": 160, "exact_match": cell, "f1": cell, "contains": cell} for cell in (GOOD, BAD))
+CHAT = {**BASE, "exact_match": {"mean": 59.0, "low": 50.0, "high": 65.0}}
 NEVER = {"mean": 40.0, "low": 0.0, "high": 100.0}
 REASONED = {**TRAINED, "reasoning": {"right": NEVER, "format": NEVER, "tokens": NEVER}}
 
@@ -20,6 +21,7 @@ REASONED = {**TRAINED, "reasoning": {"right": NEVER, "format": NEVER, "tokens": 
         ({"base": BASE, "adapter": TRAINED}, "0.6 -> 80.0"),
         ({"base": BASE, "model": TRAINED}, "0.6 -> 80.0"),
         ({"base": REASONED, "adapter": REASONED}, "40.0 -> 40.0"),
+        ({"base": BASE, "base-chat": CHAT, "adapter": {**TRAINED, "gain": {"over": "base-chat"}}}, "59.0 -> 80.0"),
         ({"base": BASE}, "-"),
         ({"adapter": TRAINED}, "-"),
     ],
