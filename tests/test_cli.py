@@ -109,8 +109,8 @@ def test_an_error_names_the_remedy(invoke, words, code, said):
 def test_dry_run_writes_nothing(invoke, tmp_path):
     result = invoke("train", "quickstart", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "Rows: train: read 640, kept 640; evaluate: read 160, kept 160" in result.output
-    assert "Steps: 80 of 8 rows" in result.output
+    assert "Rows: train: read 640, kept 640; evaluate: read 160, not sampled -80, kept 80" in result.output
+    assert "Steps: 48 of 8 rows" in result.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -38,7 +38,7 @@ def scores(passport: dict[str, Any]) -> str:
     asked = passport["evaluation"] or {}
     after = asked.get("adapter") or asked.get("model")
     before = asked.get(after.get("gain", {}).get("over", "base")) if after else None
-    if not before:
+    if not (before and after):
         return "-"
     return " -> ".join(f"{headline_of_json(column)[1].mean:.1f}" for column in (before, after))
 

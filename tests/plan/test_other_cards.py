@@ -50,7 +50,7 @@ def test_reinforcement_learning_with_vllm_beside_it(invoke):
 
 def test_the_whole_time_where_the_steps_are_known(invoke):
     done = invoke("plan", "quickstart", "--gpu", "rtx4090")
-    assert "80 steps" in done.output
+    assert "48 steps" in done.output
     assert done.output.splitlines()[2].endswith(" s")
 
 

@@ -149,7 +149,7 @@ def test_gsm8k_answers_are_the_numbers_behind_the_hashes():
 
 
 TAGS, RIGHT, WRONG = "<think>48 / 2 is 24.</think>", "48 / 2 = 24, and 48 + 24 = 72.", "48 / 2 is 24."
-WORTH = {"": -6.5, WRONG: -4.5, RIGHT: 0.5, TAGS + "24": 1.5, TAGS + "72": 9.0}
+WORTH = {"": -5.0, WRONG: -3.0, TAGS + "24": 1.5, RIGHT: 2.0, TAGS + "72": 9.0}
 
 
 def gsm8k(texts, rewards=None):
