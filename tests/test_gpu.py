@@ -310,7 +310,7 @@ def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, options):
     _, passport = reinforce(runs, tmp_path, (f"model.name={qwen_8b}",), *options, "--max-steps", steps)
     assert passport["training"]["steps"] == int(steps)
     assert passport["plan"]["generator"] == ("transformers" if "plain" in options else "vllm")
-    assert set(passport["evaluation"]) == {"base", "base-bare", "adapter", "adapter-bare"}
+    assert set(passport["evaluation"]) == {"base", "base-bare", "base-chat", "adapter", "adapter-bare"}
 
 
 def test_vllm_draws_by_the_recipes_seed(runs, qwen_8b, tmp_path):

@@ -29,7 +29,7 @@ def test_every_export_answers_like_the_adapter(shell, tmp_path):
     }
     print(done.stdout)
     names = [f"quickstart-{kind}.gguf" for kind in ("f16", "q8_0", "q5_k_m", "q4_k_m", "adapter")]
-    assert sorted(scores) == sorted(["base", "adapter", "merged", *names])
+    assert sorted(scores) == sorted(["base", "base-chat", "adapter", "merged", *names])
     assert scores["base"] < scores["adapter"]
     assert all(scores[name] >= scores["adapter"] - 5 for name in ["merged", *names]), scores
     artefacts = runs.passport(run)["artefacts"]

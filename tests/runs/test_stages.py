@@ -299,7 +299,7 @@ def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
     }
     assert after["model"]["name"] == f"medical_quickstart_1/{first.name}"
     assert after["model"]["files"]["model.safetensors"] == before["artefacts"]["merged/model.safetensors"]
-    assert set(before["evaluation"]) == set(after["evaluation"]) == {"base", "adapter", "merged"}
+    assert set(before["evaluation"]) == set(after["evaluation"]) == {"base", "base-chat", "adapter", "merged"}
 
     adapter = after["artefacts"]["adapter/adapter_model.safetensors"]
     (second / runs.PASSPORT).unlink()

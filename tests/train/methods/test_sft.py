@@ -86,7 +86,7 @@ def test_the_passport_tells_the_whole_run(whole):
     assert "exact match" in printed
     assert (run.parent / "latest").resolve() == run
     assert curve[-1] < curve[0]
-    assert sorted(json.loads((run / "evaluation.json").read_text())) == ["adapter", "base"]
+    assert sorted(json.loads((run / "evaluation.json").read_text())) == ["adapter", "base", "base-chat"]
     assert str(ROOT) not in (run / "passport.json").read_text(), "a passport holds no paths of one machine"
 
 
@@ -182,7 +182,7 @@ def test_all_weights_can_be_trained(shell, tmp_path):
     assert "trained:" in shell("generate", str(run), "--prompt", "Who?", "--context", "Anna Lund came.").stdout
     done = shell("export", str(run), "--format", "merged", "--max-drop", "100")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(json.loads((run / "evaluation.json").read_text())) == ["base", "merged", "model"]
+    assert sorted(json.loads((run / "evaluation.json").read_text())) == ["base", "base-chat", "merged", "model"]
 
 
 @pytest.mark.slow
