@@ -42,6 +42,11 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def read_jsonl(path: Path) -> list[Any]:
+    """The objects of a file that `write_jsonl` wrote; only a line feed ends a line: texts hold other line ends."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends well; else `target` stays."""

@@ -231,3 +231,10 @@ def test_a_kill_while_a_folder_is_replaced_loses_neither(tmp_path, moment, there
         (draft / "file").write_text("newer")
     assert (target / "file").read_text() == "newer"
     assert not (tmp_path / ".folder.before").exists()
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers())))
+def test_jsonl_comes_back_whatever_line_ends_its_texts_hold(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
+    files.write_jsonl(path, rows := [*rows, {"a": "one\u2028two\x85three\x0c"}])
+    assert files.read_jsonl(path) == rows

@@ -7,6 +7,7 @@ from hft.data import formats, tokens
 from hft.data.rows import Sample
 from hft.data.tokens import Tokens
 from hft.recipe.file import Loaded
+from hft.recipe.schema import Recipe
 
 PASSAGE = ("context", "input")  # columns that may lose their end
 
@@ -14,13 +15,18 @@ PASSAGE = ("context", "input")  # columns that may lose their end
 def questions(samples: list[Sample], loaded: Loaded, tokenizer: Any) -> list[Sample]:
     """Tokenise the held-out rows; one whose prompt and answer have no room in `model.max_tokens` is cut to fit."""
     recipe = loaded.recipe
-    pairs, names = [(one.prompt, one.answers[0]) for one in samples], [one.id for one in samples]
-    encoded = tokens.encode_all(pairs, tokenizer, "held-out", recipe.prompt.prefill, names)
+    encoded = tokenised(samples, recipe, tokenizer, "held-out")
     limit = recipe.model.max_tokens - recipe.evaluate.max_new_tokens
     return [
         item._replace(encoded=text) if len(text.prompt_ids) <= limit else fit(item, text, loaded, tokenizer)
         for item, text in zip(samples, encoded, strict=True)
     ]
+
+
+def tokenised(samples: list[Sample], recipe: Recipe, tokenizer: Any, side: str) -> list[Tokens]:
+    """Prompt and trained answer of each row as the model reads them; `side` is what the progress is called."""
+    pairs, names = [(one.prompt, one.answers[0]) for one in samples], [one.id for one in samples]
+    return tokens.encode_all(pairs, tokenizer, side, recipe.prompt.prefill, names)
 
 
 def fit(item: Sample, whole: Tokens, loaded: Loaded, tokenizer: Any) -> Sample:

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from typing import Any, NamedTuple
 
-from hft.data import fitting, order, tokens
+from hft.data import fitting, order
 from hft.data.overlap import Overlap, measure, texts
 from hft.data.rows import Counts, Read, Sample, describe, sample
 from hft.errors import HftError
@@ -84,8 +84,7 @@ def compared(item: Sample) -> dict:
 def short_enough(samples: list[Sample], recipe: Recipe, tokenizer: Any, count: Counts) -> list[Sample]:
     """Tokenise; drop and count what is longer than `model.max_tokens`: cutting would remove the answer."""
     kept, limit = [], recipe.model.max_tokens
-    pairs, names = [(one.prompt, one.answers[0]) for one in samples], [one.id for one in samples]
-    encoded = tokens.encode_all(pairs, tokenizer, "train", recipe.prompt.prefill, names)
+    encoded = fitting.tokenised(samples, recipe, tokenizer, "train")
     for item, text in zip(samples, encoded, strict=True):
         if len(text.prompt_ids) + order.room(recipe, text.completion_ids) > limit:
             count["too long"] = count.get("too long", 0) - 1

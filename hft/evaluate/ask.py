@@ -8,6 +8,7 @@ from hft.data import formats, tokens
 from hft.data.prepare import Prepared
 from hft.data.rows import Sample
 from hft.evaluate import baseline, grader, metrics, reasoning, scores, thoughts
+from hft.evaluate.reasoning import Tags
 from hft.model.generate import Sampling
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
@@ -110,10 +111,15 @@ def records(
         measure(kept, samples, drawn or [], tokenizer, recipe)
     elif thoughts.written(tokenizer, tags):
         for record, sample in zip(kept, samples, strict=True):
-            around = tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
+            around = around_answer(sample, tags)
             truths = [thoughts.behind(truth, around._replace(opened=False)) for truth in sample.answers]
             record.update(metrics.score(thoughts.behind(record["answer"], around), truths))
     return kept
+
+
+def around_answer(sample: Sample, tags: Tags) -> Tags:
+    """The tags around the reasoning of an answer to this prompt, which may have opened it."""
+    return tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
 
 
 def measure(
@@ -124,9 +130,10 @@ def measure(
     assert told, "only recipes with evaluate.reasoning are measured"
 
     def measured(text: str, sample: Sample) -> dict[str, float]:
-        around = tags._replace(opened=sample.tokens.prompt.rstrip().endswith(tags.start))
         return {
-            **reasoning.measured(text, sample.answers, around, told.language, tuple(told.among), told.detector),
+            **reasoning.measured(
+                text, sample.answers, around_answer(sample, tags), told.language, tuple(told.among), told.detector
+            ),
             "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
         }
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,20 @@ def recorded(judges: list[Callable[..., list[float]]], path: Path, told: Grpo) -
     return [watched(function, function is judges[-1]) for function in judges]
 
 
+def weighted(told: list[Reward], scores: Iterable[float]) -> float:
+    """The sum of a completion's scores, in the order of the recipe's rewards, that training compares."""
+    return sum(reward.weight * score for reward, score in zip(told, scores, strict=True))
+
+
 def judged(
     loaded: Loaded, samples: list[Sample], answers: list[str], tokenizer: Any
 ) -> list[tuple[float, dict[str, float]]] | None:
-    """(weighted sum, `{reward: score}`) of each answer to a held-out prompt; None for a recipe without rewards."""
+    """(weighted sum, `{reward: score}`) of each answer to a row's prompt; None for a recipe without rewards."""
     told = loaded.recipe.rewards
     if not told:
         return None
-    columns = {name: [sample.row.get(name) for sample in samples] for name in samples[0].row}
+    names = dict.fromkeys(name for sample in samples for name in sample.row)
+    columns = {name: [sample.row.get(name) for sample in samples] for name in names}
     columns |= {"answer": [sample.answers[0] for sample in samples]}
     chat = isinstance(samples[0].prompt, list)
     completions = [[{"role": "assistant", "content": text}] if chat else text for text in answers]
@@ -176,4 +182,4 @@ def judged(
         for function in of(loaded.recipe, loaded.code, tokenizer)
     }
     rows = [dict(zip(each, row, strict=True)) for row in zip(*each.values(), strict=True)]
-    return [(sum(reward.weight * score for reward, score in zip(told, row.values(), strict=True)), row) for row in rows]
+    return [(weighted(told, row.values()), row) for row in rows]

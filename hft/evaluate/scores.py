@@ -170,10 +170,7 @@ def hit(record: dict[str, Any]) -> float:
 def kept(run: Path) -> dict[str, list[dict[str, Any]]]:
     """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
     asked = {
-        path.name.removesuffix(".jsonl"): [
-            json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line
-        ]
-        for path in sorted((run / "answers").glob("*.jsonl"))
+        path.name.removesuffix(".jsonl"): files.read_jsonl(path) for path in sorted((run / "answers").glob("*.jsonl"))
     }
     return {name: asked[name] for name in sorted(asked, key=lambda n: (FIRST.index(n) if n in FIRST else 9, n))}
 

@@ -75,6 +75,6 @@ def cell(interval: Interval | None, places: int = 1) -> str:
     return f"{interval.mean:.{places}f} [{interval.low:.{places}f}, {interval.high:.{places}f}]"
 
 
-def difference(points: Interval) -> str:
+def difference(points: Interval, places: int = 1) -> str:
     """A difference with its sign, such as `+9.2 [+5.1, +13.3]`."""
-    return f"{points.mean:+.1f} [{points.low:+.1f}, {points.high:+.1f}]"
+    return f"{points.mean:+.{places}f} [{points.low:+.{places}f}, {points.high:+.{places}f}]"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hft.evaluate.reasoning import EOS_TEXT, Tags
+from hft.evaluate.reasoning import Tags, answer_of
 
 
 def written(tokenizer: Any, tags: Tags) -> bool:
@@ -15,7 +15,5 @@ def behind(text: str, tags: Tags) -> str:
 
     tags.opened: the prompt has written the start tag
     """
-    _, ended, answer = text.rpartition(tags.end)
-    if not ended and (tags.opened or tags.start in text):
-        return ""
-    return EOS_TEXT.sub("", answer).strip()
+    unfinished = tags.end not in text and (tags.opened or tags.start in text)
+    return "" if unfinished else answer_of(text, tags)

@@ -70,8 +70,8 @@ def table(loaded: Loaded, completions: Path | None) -> str:
     )
     row = known[0].row if known else {}
     scores, micros = zip(*(tried(function, trials, row) for function in functions), strict=True)
-    weights, names = [told.weight for told in loaded.recipe.rewards], [function.__name__ for function in functions]
-    totals = [sum(w * s for w, s in zip(weights, each, strict=True)) for each in zip(*scores, strict=True)]
+    names = [function.__name__ for function in functions]
+    totals = [grader.weighted(loaded.recipe.rewards, each) for each in zip(*scores, strict=True)]
     lines = [["completion", *names, "sum"]]
     for trial, total, *each in zip(trials, totals, *scores, strict=True):
         lines.append([trial.what, *(f"{score:g}" for score in each), f"{total:g}"])

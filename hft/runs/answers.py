@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from hft.evaluate import intervals, scores
 from hft.evaluate.intervals import Interval
+from hft.evaluate.table import difference
 
 Records = list[dict[str, Any]]
 FROM_PASSPORTS = "from the passports alone, as if on other questions"
@@ -99,7 +100,7 @@ def hits(before: dict[str, Any], after: dict[str, Any], both: tuple[Records, Rec
         points = intervals.paired(one, other)
     else:
         points = intervals.unpaired(counted(first.mean, before), counted(second.mean, after))
-    return f"{name} {first.mean:.1f} / {second.mean:.1f}, difference {signed(points, 1)}", points
+    return f"{name} {first.mean:.1f} / {second.mean:.1f}, difference {difference(points)}", points
 
 
 def counted(percent: float, column: dict[str, Any]) -> Interval:
@@ -118,9 +119,4 @@ def rewards(
         points = intervals.paired(one, other, scale=1.0)
     else:
         points = intervals.unpaired(first, second)
-    return f"mean reward {first.mean:.2f} / {second.mean:.2f}, difference {signed(points, 2)}", points
-
-
-def signed(points: Interval, places: int) -> str:
-    """A difference with its sign, such as `+1.9 [-0.4, +4.2]`."""
-    return f"{points.mean:+.{places}f} [{points.low:+.{places}f}, {points.high:+.{places}f}]"
+    return f"mean reward {first.mean:.2f} / {second.mean:.2f}, difference {difference(points, 2)}", points

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from hft.errors import HftError
 from hft.evaluate import intervals
+from hft.evaluate.table import difference
 from hft.runs import answers, image
 from hft.runs import folder as runs
-from hft.runs.answers import Made, signed
+from hft.runs.answers import Made
 from hft.terminal import columns
 
 # Differences of losses that micro-batches, backends and bf16 explain: 0.017 and 0.006 (README, Tested).
@@ -204,7 +205,7 @@ def rewards(a: list[float], b: list[float]) -> tuple[str, bool]:
     points = intervals.unpaired(first, second)
     words = (
         f"{whole} steps, mean reward over the last {last} {first.mean:.3f} / {second.mean:.3f}, "
-        f"difference {signed(points, 3)}; other rewards from step {parted}"
+        f"difference {difference(points, 3)}; other rewards from step {parted}"
     )
     allowed = MEAN_REWARD * (max(a + b) - min(a + b))
     return words, abs(points.mean) <= allowed or not intervals.excludes_zero(points)

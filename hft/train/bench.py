@@ -3,7 +3,6 @@
 Each trains in a process of its own.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -140,7 +139,7 @@ def timed(loaded: Loaded, choices: dict[str, str | None], steps: int, folder: Pa
         )
     [run] = [path.parent for path in folder.glob(f"*/*/{runs.PASSPORT}") if not path.parent.is_symlink()]
     facts = runs.finished_passport(run)
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = files.read_jsonl(run / "metrics.jsonl")
     return {
         "seconds": [row["seconds"] for row in rows],
         "tokens": [row["tokens"] for row in rows],

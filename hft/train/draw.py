@@ -32,9 +32,9 @@ def draw(run: Path, opened: Any) -> None:
     """
     recipe = opened.loaded.recipe
     chosen = [opened.prepared.train[i] for i in order.order(recipe, len(opened.prepared.train))]
-    limit, records = recipe.grpo.max_flat, drawn(run, opened, chosen[:FEW], 0)
+    limit, records = recipe.grpo.max_flat, drawn(opened, chosen[:FEW], 0)
     if flat_groups(records) > limit * FEW and chosen[FEW:]:
-        records += drawn(run, opened, chosen[FEW:MANY], FEW)
+        records += drawn(opened, chosen[FEW:MANY], FEW)
     sums = group_sums(records)
     means = [mean(each) for each in sums]
     flat.keep(
@@ -44,7 +44,7 @@ def draw(run: Path, opened: Any) -> None:
             "completions": records,
             "groups": len(sums),
             "flat": flat_groups(records),
-            "names": [judge.__name__ for judge in grader.of(recipe, run, opened.tokenizer)],
+            "names": list(records[0]["rewards"]),
             "tags": list(reasoning.tags(recipe, opened.tokenizer)),
             "groups_a_step": order.rows_per_step(recipe),
             # a mean reward above this is no chance: two standard errors over the mean
@@ -67,7 +67,7 @@ def flat_groups(records: list[dict[str, Any]]) -> int:
     return sum(max(sums) - min(sums) <= SAME for sums in group_sums(records))
 
 
-def drawn(run: Path, opened: Any, samples: list[Sample], first: int) -> list[dict[str, Any]]:
+def drawn(opened: Any, samples: list[Sample], first: int) -> list[dict[str, Any]]:
     """One record a completion of each sample's group, as flat.py describes them; `first` numbers the first group."""
     recipe, told = opened.loaded.recipe, opened.loaded.recipe.grpo
     repeated = [sample for sample in samples for _ in range(told.generations)]
@@ -83,34 +83,19 @@ def drawn(run: Path, opened: Any, samples: list[Sample], first: int) -> list[dic
             "drawing before training (completions)",
             how,
         )
-    scores = judged(run, opened, repeated, texts)
+    scores = grader.judged(opened.loaded, repeated, texts, opened.tokenizer) or []
     return [
         {
             "group": first + number // told.generations,
             "prompt": repeated[number].prompt,
             "completion": text,
             "rewards": given,
-            "sum": flat.weighted(recipe, list(given.values())),
+            "sum": total,
             # its tokens, read again, may be one or two fewer than were written
             "cut": len(opened.tokenizer(text, add_special_tokens=False)["input_ids"]) >= told.completion_tokens - 2,
         }
-        for number, (text, given) in enumerate(zip(texts, scores, strict=True))
+        for number, (text, (total, given)) in enumerate(zip(texts, scores, strict=True))
     ]
-
-
-def judged(run: Path, opened: Any, samples: list[Sample], texts: list[str]) -> list[dict[str, float]]:
-    """`{reward: score}` of each completion, by the columns that training has too."""
-    rows = [grpo.asked(sample) for sample in samples]
-    names = dict.fromkeys(name for row in rows for name in row if name != "prompt")
-    told: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names}
-    told["prompts"] = [row["prompt"] for row in rows]
-    told["completions"] = [
-        [{"role": "assistant", "content": text}] if isinstance(row["prompt"], list) else text
-        for row, text in zip(rows, texts, strict=True)
-    ]
-    judges = grader.of(opened.loaded.recipe, run, opened.tokenizer)
-    columns = {judge.__name__: judge(**told) for judge in judges}
-    return [dict(zip(columns, scores, strict=True)) for scores in zip(*columns.values(), strict=True)]
 
 
 @contextmanager

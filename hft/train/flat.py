@@ -9,12 +9,12 @@ were `cut` off), `groups`, how many of them are `flat`, `names` of the rewards, 
 import json
 import math
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hft import files
 from hft.errors import HftError
+from hft.evaluate import grader
 from hft.evaluate.reasoning import Tags
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
@@ -86,7 +86,7 @@ def while_training(run: Path, told: dict[str, Any], recipe: Recipe) -> Seen:
     scores = {name: [row[f"rewards/{name}/mean"] for row in rows] for name in told["names"]}
     records = lines(run / "completions.jsonl")
     group = [
-        {**record, "sum": weighted(recipe, list(record["rewards"].values()))}
+        {**record, "sum": grader.weighted(recipe.rewards or [], record["rewards"].values())}
         for record in records
         if record["step"] == records[-1]["step"]
     ]
@@ -100,12 +100,7 @@ def while_training(run: Path, told: dict[str, Any], recipe: Recipe) -> Seen:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a .jsonl file of the run; none where there is no such file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def weighted(recipe: Recipe, scores: Sequence[float]) -> float:
-    """The sum of a completion's scores, in the order of the recipe's rewards, that training compares."""
-    return sum(told.weight * score for told, score in zip(recipe.rewards or [], scores, strict=True))
+    return files.read_jsonl(path) if path.exists() else []
 
 
 def error(loaded: Loaded, seen: Seen, told: dict[str, Any]) -> HftError:

@@ -16,7 +16,7 @@ from hft.evaluate import grader
 from hft.recipe import beside
 from hft.recipe import file as recipe_file
 from hft.recipe.schema import Reward
-from hft.train import draw, flat
+from hft.train import draw
 from hft.train.methods import grpo
 
 SHORT = ("--max-steps", "3", "--save-every", "1", "--set", "evaluate.rows=8", "--set", "grpo.keep_completions=2")
@@ -160,7 +160,7 @@ def gsm8k(texts, rewards=None):
     told = {"prompts": ["?"] * len(texts), "answer": ["72"] * len(texts)}
     judges = grader.of(recipe, ROOT / "recipes")
     columns = [judge(completions=completions, **told) for judge in judges]
-    return [{"group": 0, "sum": flat.weighted(recipe, scores)} for scores in zip(*columns, strict=True)]
+    return [{"group": 0, "sum": grader.weighted(recipe.rewards, scores)} for scores in zip(*columns, strict=True)]
 
 
 def test_gsm8k_pays_for_what_a_model_can_already_half_do():
