@@ -99,6 +99,15 @@ def per_token(shape: Shape, checkpointing: str, backend: str) -> float:
     return kept + backward + (shape.layers * shape.hidden * 2 if checkpointing == "full" else 0)
 
 
+def asking(shape: Shape, recipe: Recipe, backend: str) -> float:
+    """GiB that a question takes while it is answered: all layers' keys and values, and what one layer works on.
+
+    Of the longest that the recipe allows, with its answer.
+    """
+    tokens = recipe.model.max_tokens + recipe.evaluate.max_new_tokens
+    return tokens * (shape.layers * 4 * shape.keys + per_token(shape, "offloaded", backend)) / GIB
+
+
 def loss(shape: Shape, tokens: int) -> float:
     """Bytes at the output.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from hft.errors import HftError
 from hft.machine import Gpu, Machine
-from hft.plan import earlier_runs, micro_batches, processes, shape
+from hft.plan import earlier_runs, estimate, micro_batches, processes, shape
 from hft.plan.micro_batches import Candidate, Setting, divisors
 from hft.plan.shape import Shape
 from hft.plan.wishes import Decision, Wishes, decide
@@ -15,6 +15,7 @@ from hft.recipe.section import members
 BACKENDS = members("model/backends")
 DEVICES = ("cuda", "cpu")
 CHECKPOINTING = ("none", "full", "offloaded")
+MOST_ASKED = 128  # questions at once: more gain little, and each waits for the slowest of them
 USUAL_STEPS = 100  # of a training whose rows are not counted yet, for the pace of checkpoints
 
 
@@ -161,10 +162,19 @@ def because(best: Candidate, memory: float, real: bool) -> str:
 
 def paces(terms: Terms, total_steps: int | None) -> dict[str, Decision[int]]:
     """Rows asked at once, and steps between checkpoints."""
-    asked = max(1, min(32, 2 * terms.budget // terms.recipe.model.max_tokens))
     steps = total_steps or terms.recipe.train.steps or USUAL_STEPS
     every = max(1, min(100, steps // 5))
     return {
-        "generate_rows": decide(terms.wishes, "generate_rows", asked, "twice the tokens of training"),
+        "generate_rows": decide(terms.wishes, "generate_rows", *at_once(terms)),
         "save_every": decide(terms.wishes, "save_every", every, "five checkpoints, at most 100 steps apart"),
     }
+
+
+def at_once(terms: Terms) -> tuple[int, str]:
+    """(questions asked at once, why): on a card, as many as half of what the weights leave holds by the estimate."""
+    recipe, shape = terms.recipe, terms.shape
+    if not terms.card or not shape:
+        return max(1, min(32, 2 * terms.budget // recipe.model.max_tokens)), "twice the tokens of training"
+    free = estimate.room(terms.memory) - sum(estimate.stored(shape, recipe)) / estimate.GIB
+    rows = int(free / 2 / estimate.asking(shape, recipe, terms.setting.backend))
+    return max(1, min(MOST_ASKED, rows)), "half of the memory that the weights leave"

