@@ -1,5 +1,6 @@
 """Commands about rows: prepare, codeio."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -62,20 +63,34 @@ def codeio():
     help="Take the turns from this .jsonl: {id, turn_1, turn_2}.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first questions.")
-def codeio_answer(name, overrides, out, turns, limit, **told):
-    """Answer the CodeI/O questions of recipe NAME, verify the answers by running the code, and let wrong ones be
-    revised once.
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Answers to each question, each with a seed of its own.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Requests at a time; vLLM on a large card takes hundreds.",
+)
+def codeio_answer(name, overrides, out, turns, limit, samples, at_once, **told):
+    """Answer the CodeI/O questions that recipe NAME trains on, verify the answers by running the code, and let wrong
+    ones be revised once. What the recipe holds out is not asked.
 
     Example: hft codeio answer codeio --endpoint http://127.0.0.1:8000/v1 --model qwen --out answers.jsonl
     """
     from hft import check
-    from hft.data import codeio_answers
+    from hft.data import chat_endpoint, codeio_answers
 
     if not (told["address"] or turns):
         raise click.UsageError("--endpoint or --turns says where the answers come from")
-    codeio_answers.answer(
-        check.load(name, overrides), out, codeio_answers.asker(**told) if told["address"] else None, turns, limit
-    )
+    loaded = check.load(name, overrides)
+    with chat_endpoint.connect(**told, at_once=at_once) if told["address"] else nullcontext() as ask:
+        codeio_answers.answer(loaded, out, ask, turns, limit, samples, at_once)
 
 
 @codeio.command("unify")
@@ -89,8 +104,9 @@ def codeio_unify(paths, out, **told):
 
     Example: hft codeio unify *.py --endpoint http://127.0.0.1:8000/v1 --model qwen --out functions.jsonl
     """
-    from hft.data import codeio_answers
+    from hft.data import chat_endpoint, codeio_unify
 
     if not told["address"]:
         raise click.UsageError("--endpoint names the server, such as http://127.0.0.1:8000/v1")
-    codeio_answers.unify(list(paths), out, codeio_answers.asker(**told))
+    with chat_endpoint.connect(**told) as ask:
+        codeio_unify.unify(list(paths), out, ask)

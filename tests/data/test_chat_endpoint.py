@@ -46,8 +46,9 @@ def serve(monkeypatch):
         server.server_close()
 
 
-def ask(address):
-    return chat_endpoint.chat(address, "m", [{"role": "user", "content": "17 + 17?"}], 0.5, 8, 7)
+def ask(address, sample=1):
+    with chat_endpoint.connect(address, "m", 0.5, 8, 7, at_once=2) as talk:
+        return talk([{"role": "user", "content": "17 + 17?"}], sample)
 
 
 def test_what_is_asked_and_what_comes_back(serve):
@@ -55,6 +56,8 @@ def test_what_is_asked_and_what_comes_back(serve):
     assert ask(address + "/") == "34"
     body = {"model": "m", "messages": [{"role": "user", "content": "17 + 17?"}], "temperature": 0.5, "max_tokens": 8}
     assert seen == [("/v1/chat/completions", "Bearer sk-ForTestsOnly", {**body, "seed": 7})]
+    ask(address, sample=3)
+    assert seen[1][2]["seed"] == 9
 
 
 def test_without_a_key_none_is_sent(serve, monkeypatch):
@@ -86,6 +89,7 @@ def test_what_passes_is_asked_again(serve, first):
     ("status", "body", "times", "said"),
     [
         (401, "no", 1, "refuses the request (401)\n  Fix: put its key into OPENAI_API_KEY"),
+        (400, "temperature must be", 1, "refuses the request (400: temperature must be)\n  Fix: check --endpoint"),
         (404, "no such model", 1, "refuses the request (404: no such model)\n  Fix: check --endpoint (it ends in /v1)"),
         (500, "x" * 400, 4, f"does not answer (500: {'x' * 300}), asked 4 times\n  Fix: start the server, then type"),
         (200, "{}", 4, "does not answer (KeyError: 'choices'), asked 4 times\n  Fix: start the server, then type"),
@@ -97,6 +101,26 @@ def test_a_refusal_is_explained(serve, status, body, times, said):
         ask(address)
     assert error.value.message.startswith(f"{address} {said}")
     assert len(seen) == times
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "You passed 900 input tokens. However, the model's context length is only 512 tokens, resulting in a maximum",
+        "This model's maximum context length is 512 tokens. However, you requested 908 tokens",
+        '{"error": {"code": 400, "type": "exceed_context_size_error"}}',
+        '{"error": {"code": "context_length_exceeded"}}',
+    ],
+)
+def test_a_conversation_without_room_is_told_from_other_refusals(serve, body):
+    address, seen = serve([(400, body, {})])
+    with pytest.raises(chat_endpoint.TooLong) as error:
+        ask(address)
+    assert error.value.message == (
+        f"{address} has no room for the question and 8 tokens of answer (400: {body})\n  Fix: lower --max-tokens, "
+        "or start the server with a longer context (vLLM: --max-model-len)"
+    )
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1/v1", "localhost", "http://[/v1"])

@@ -3,54 +3,27 @@
 import json
 import shutil
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from functions import made
+from talking import Server
 
-from hft import download
+from hft import check, download
+from hft.data import prepare, rows
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
 
 
 @pytest.fixture
 def server():
-    """An OpenAI-compatible server: `answers` makes its answer of the messages, `failures` are its first statuses."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *words):
-            pass
-
-        def do_POST(self):
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            listening.seen.append((self.path, self.headers.get("Authorization"), told))
-            status = listening.failures.pop(0) if listening.failures else 200
-            said = (
-                {"choices": [{"message": {"content": listening.answers(told["messages"])}}]}
-                if status == 200
-                else {"error": "no"}
-            )
-            body = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.seen, listening.failures, listening.answers = [], [], None
-    listening.address = f"http://127.0.0.1:{listening.server_address[1]}/v1"
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield listening
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+    """An OpenAI-compatible server without a model: a test sets its `answers`."""
+    with Server() as listening:
+        yield listening
 
 
 def right(messages):
     """Wrong at first, right when told so."""
-    n = json.loads(messages[0]["content"].partition("`f`:\n")[2].partition("\n")[0])["n"]
-    return json.dumps({"output": n + (1 if len(messages) == 1 else 2)})
+    return json.dumps({"output": number_of(messages) + (1 if len(messages) == 1 else 2)})
 
 
 @pytest.fixture
@@ -58,7 +31,12 @@ def answer(invoke, tmp_path):
     (tmp_path / "functions.jsonl").write_text(json.dumps(made("return n + 2")) + "\n")
 
     def call(*words, **environment):
-        changes = ("data.train.file=functions.jsonl", "data.train.kinds=[output]", "data.train.pairs=3")
+        changes = (
+            "data.train.file=functions.jsonl",
+            "data.train.kinds=[output]",
+            "data.train.pairs=3",
+            "data.held_out=null",
+        )
         return invoke(
             "codeio",
             "answer",
@@ -90,6 +68,8 @@ def test_a_wrong_answer_is_revised_once(answer, server, tmp_path, monkeypatch):
         "id",
         "kind",
         "prompt",
+        "question",
+        "sample",
         "turn_1",
         "feedback_1",
         "turn_2",
@@ -114,6 +94,114 @@ def test_a_killed_run_goes_on_where_it_was(answer, server, tmp_path):
     assert answer("--endpoint", server.address).exit_code == 0
     assert sorted(one["id"] for one in records(tmp_path)) == ["1.1.output", "1.2.output", "1.3.output"]
     assert len(server.seen) == before + 4
+
+
+def number_of(messages):
+    """The n that a question is about."""
+    return json.loads(messages[0]["content"].partition("`f`:\n")[2].partition("\n")[0])["n"]
+
+
+def test_several_are_asked_at_once_and_written_in_the_questions_order(answer, server, tmp_path):
+    """The first question is answered last: its request waits for those of the two others."""
+    others = threading.Semaphore(0)
+    first = number_of([{"content": prompt_of(answer, tmp_path)}])
+
+    def slow(messages):
+        if number_of(messages) == first:
+            assert others.acquire(timeout=20) and others.acquire(timeout=20)
+        else:
+            others.release()
+        return json.dumps({"output": number_of(messages) + 2})
+
+    server.answers = slow
+    assert answer("--endpoint", server.address, "--at-once", "3").exit_code == 0
+    assert [one["id"] for one in records(tmp_path)] == ["1.1.output", "1.2.output", "1.3.output"]
+
+
+def prompt_of(answer, tmp_path):
+    """The first question's prompt."""
+    (tmp_path / "turns.jsonl").write_text('{"id": "1.1.output", "turn_1": "?"}\n')
+    assert answer("--turns", "turns.jsonl").exit_code == 0
+    [one] = records(tmp_path)
+    (tmp_path / "answers.jsonl").unlink()
+    return one["prompt"]
+
+
+def test_each_sample_has_its_seed_and_more_of_them_go_on(answer, server, tmp_path):
+    server.answers = right
+    assert answer("--endpoint", server.address, "--limit", "2", "--seed", "5").exit_code == 0
+    assert answer("--endpoint", server.address, "--limit", "2", "--seed", "5", "--samples", "3").exit_code == 0
+    assert [(one["sample"], one["id"]) for one in records(tmp_path)] == [
+        (sample, name) for sample in (1, 2, 3) for name in ("1.1.output", "1.2.output")
+    ]
+    seeds = [told["seed"] for _, _, told in server.seen]
+    assert (sorted(seeds), len(server.seen)) == ([5] * 4 + [6] * 4 + [7] * 4, 12)
+    before = (tmp_path / "answers.jsonl").read_text()
+    assert answer("--endpoint", server.address, "--limit", "2", "--samples", "3", "--at-once", "9").exit_code == 0
+    assert ((tmp_path / "answers.jsonl").read_text(), len(server.seen)) == (before, 12)
+
+
+def test_a_failing_server_ends_it_and_what_was_answered_is_kept(answer, server, tmp_path):
+    server.answers = lambda messages: json.dumps({"output": number_of(messages) + 2}) if len(server.seen) == 1 else 404
+    result = answer("--endpoint", server.address, "--at-once", "1")
+    assert result.exit_code == 1
+    assert "refuses the request (404: " in result.output
+    assert [one["status_1"] for one in records(tmp_path)] == ["correct"]
+    server.seen.clear()
+    server.answers = right
+    assert answer("--endpoint", server.address).exit_code == 0
+    assert (len(records(tmp_path)), len(server.seen)) == (3, 4)
+
+
+def test_what_is_too_long_for_the_server_is_left_out_and_counted(answer, server, tmp_path):
+    first = number_of([{"content": prompt_of(answer, tmp_path)}])
+    server.answers = lambda messages: 400 if number_of(messages) == first or len(messages) > 1 else "no idea"
+    result = answer("--endpoint", server.address)
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith(
+        "answers.jsonl: 2 answers\n"
+        "too long for the server and left out: 1 (lower --max-tokens, or start the server with a longer context "
+        "(vLLM: --max-model-len))\nturn 1: unreadable 2\nturn 2: unreadable 2\n"
+    )
+    assert [one["turn_2"] for one in records(tmp_path)] == [None, None]
+    (tmp_path / "answers.jsonl").unlink()
+    server.answers = lambda messages: 400
+    result = answer("--endpoint", server.address)
+    assert (result.exit_code, "has no room for the question" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        ("data.held_out=0.3",),
+        (
+            "data.held_out=null",
+            "data.train.functions=[0, 0.85]",
+            "data.train.answers=answers.jsonl",
+            "data.evaluate={source: codeio, file: functions.jsonl, functions: [0.85, 1]}",
+        ),
+    ],
+    ids=["a share held out", "a range of functions"],
+)
+def test_what_a_recipe_holds_out_is_not_asked(invoke, server, tmp_path, monkeypatch, split):
+    functions = [made(f"return n + {number}") for number in range(8)]
+    (tmp_path / "functions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in functions))
+    places = {"HFT_DATA": str(tmp_path), "HFT_CACHE": str(tmp_path / "cache")}
+    changes = ("data.train.file=functions.jsonl", "data.train.pairs=2", *split)
+    words = [word for one in changes for word in ("--set", one)]
+    server.answers = lambda messages: '{"output": 1, "input": {"n": 1}}'
+    result = invoke(
+        "codeio", "answer", "codeio", *words, "--endpoint", server.address, "--out", "answers.jsonl", **places
+    )
+    assert result.exit_code == 0, result.output
+    for name, value in places.items():  # invoke has none of the environment's own
+        monkeypatch.setenv(name, value)
+    loaded = check.load("codeio", changes)
+    train, held_out = prepare.filtered(loaded, rows.read(loaded), None, {"train": {}, "evaluate": {}})
+    asked = {one["prompt"] for one in records(tmp_path)}
+    assert (len(asked), len(held_out) > 5) == (20, True)
+    assert {one.prompt for one in train} <= asked  # all of them; with answers those alone that were answered rightly
+    assert not asked & {one.prompt for one in held_out}
 
 
 def test_turns_come_from_a_file(answer, tmp_path):
@@ -142,7 +230,8 @@ def test_a_mixture_asks_each_part_in_its_own_format(invoke, server, tmp_path):
     (tmp_path / "functions.jsonl").write_text(json.dumps(made("return n + 2")) + "\n")
     server.answers = right
     part = {"source": "codeio", "file": "functions.jsonl", "format": "codeio", "kinds": ["output"], "pairs": 1}
-    other = {"source": "jsonl", "file": "none.jsonl"}
+    (tmp_path / "other.jsonl").write_text('{"context": "?", "question": "?", "answer": "34"}\n')
+    other = {"source": "jsonl", "file": "other.jsonl"}
     mixed = json.dumps({"source": "mixture", "parts": [other, part, part]})
     result = invoke(
         "codeio",

@@ -2,7 +2,8 @@
 
 After CodeI/O (arXiv 2502.07316). A .jsonl file holds one function a line: refcode and funcname, with input_generator
 (the name of a function in refcode, or code of its own) or with ios (inputs whose outputs are known),
-problem_description and io_requirements. The code runs in hft/data/sandbox/ only.
+problem_description and io_requirements. The code runs in hft/data/sandbox/ only. With `answers`, what a model has said
+to the questions (`hft codeio answer`) and running the code has verified is what they are answered with.
 """
 
 import hashlib
@@ -16,9 +17,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hft import files, machine, terminal
+from hft.data import codeio_lessons
 from hft.data import files as data_files
 from hft.data.sandbox import repeat, verdict
 from hft.data.sandbox import run as sandbox
@@ -34,6 +36,8 @@ CHEAP = False  # every function runs
 BUSY = ("timeout", "killed", "memory", "exits", "processes")
 WAIT = 5  # times as long by the wall clock as in processor time may a function take that runs alone
 NAMED = 5  # lines of the file that a message names
+
+Place = Annotated[float, Field(ge=0, le=1)]
 
 
 class Spec(Rows):
@@ -52,20 +56,52 @@ class Spec(Rows):
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         20.0, description="of processor time that a function may take for all its inputs"
     )
+    functions: tuple[Place, Place] | None = Field(
+        None,
+        description="[from, to]: only functions whose place lies there, which their code's hash gives them between 0 "
+        "and 1: [0, 0.7] on one side and [0.7, 1] on the other share none",
+    )
+    answers: str | None = Field(
+        None, description="a .jsonl of `hft codeio answer`: each right answer is a row, questions without one are none"
+    )
+    revised: bool | None = Field(
+        None, description="of `answers` also those right after a revision: for a format that puts `turns` before them"
+    )
+
+    @model_validator(mode="after")
+    def in_order(self) -> "Spec":
+        """A range goes upwards, and answers are revised where there are some."""
+        if self.functions and self.functions[0] >= self.functions[1]:
+            raise ValueError("'functions' goes from a smaller to a larger number, such as [0, 0.7]")
+        if self.revised and not self.answers:
+            raise ValueError("'revised' speaks of 'answers', and there are none")
+        return self
 
 
 def rows(source: Spec, beside: Path) -> Iterator[dict]:
-    """Yield one row a question, function by function.
+    """Yield one row a question, function by function; with `answers` one for each right answer to it.
 
-    A row: `{id, function, kind, problem, requirements, code, name, input_json, output_json, answer}`.
+    A row: `{id, function, kind, problem, requirements, code, name, input_json, output_json, answer}`, and `turns` where
+    the answers are a model's. Raises HftError for a line that has no code, and for answers to other questions.
+    """
+    made = questions(source, beside)
+    if not source.answers:
+        return made
+    return codeio_lessons.answered(made, data_files.find(source.answers, beside), bool(source.revised))
+
+
+def questions(source: Spec, beside: Path) -> Iterator[dict]:
+    """The rows without a model's answers.
 
     Each function runs six times, with other hashes, seeds, orders and clocks; where one pair differs none becomes a
     row. What did not end beside other functions runs again alone, where processor time decides, so the same file gives
     the same rows on a busy machine too. The pairs are kept in the cache, under a digest of the code, the settings, and
-    hft's own sandbox. Raises HftError for a line that has no code.
+    hft's own sandbox.
     """
     lines = jsonl.lines(data_files.find(source.file, beside))
+    first, end = source.functions or (0, 1)
     functions = [function(line, number) for number, line in enumerate(lines, 1)]
+    functions = [one for one in functions if first <= one["place"] < end]
     for job, pairs in zip(functions, usable(functions, source), strict=True):
         for place, pair in enumerate(pairs[: source.pairs], 1):
             for kind in source.kinds:
@@ -89,8 +125,9 @@ def locate(source: Spec) -> str:
 
 
 def facts(source: Spec, beside: Path) -> dict:
-    """The file's name and SHA-256."""
-    return data_files.facts(source.file, beside)
+    """The file's name and SHA-256, and those of the answers."""
+    answers = {"answers": data_files.facts(source.answers, beside)} if source.answers else {}
+    return {**data_files.facts(source.file, beside), **answers}
 
 
 def usable(functions: list[dict], source: Spec) -> list[list[dict]]:
@@ -109,17 +146,18 @@ def usable(functions: list[dict], source: Spec) -> list[list[dict]]:
         again = [number for number, place in enumerate(places) if not place.exists()]
         for number in again:
             made[number] = cached(functions[number], places[number], source, alone)
+    numbers = [function["number"] for function in functions]
     if again:
-        say(f"CodeI/O: run again, alone: {named([number + 1 for number in again])}")
-    say(f"CodeI/O: {len(functions)} functions, {described(made)}")
+        say(f"CodeI/O: run again, alone: {named([numbers[place] for place in again])}")
+    say(f"CodeI/O: {len(functions)} functions, {described(made, numbers)}")
     return [[pair for pair in pairs if pair["status"] == "ok"] for pairs in made]
 
 
-def described(made: list[list[dict]]) -> str:
+def described(made: list[list[dict]], numbers: list[int]) -> str:
     """How many pairs are of use, why others are not, and which functions are dropped as a whole."""
     counts = Counter(pair["status"] for pairs in made for pair in pairs if pair["input"] is not None)
     whole: dict[str, list[int]] = {}
-    for number, pairs in enumerate(made, 1):
+    for number, pairs in zip(numbers, made, strict=True):
         if pairs[0]["input"] is None:
             whole.setdefault(pairs[0]["status"], []).append(number)
     said = "pairs: " + (", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none")
@@ -141,6 +179,7 @@ def function(row: dict, number: int) -> dict:
             f"line {number} has no refcode, or neither input_generator nor ios; it has: {', '.join(row)}",
             "write functions in the unified form: hft codeio unify --help",
         )
+    place = int(hashlib.sha256(code.strip().encode()).hexdigest()[:8], 16) / 16**8
     generator = row.get("input_generator") or ""
     if "def " in generator:
         code, generator = f"{code}\n\n{generator}", "input_generator"
@@ -149,6 +188,7 @@ def function(row: dict, number: int) -> dict:
     ]
     return {
         "number": number,
+        "place": place,
         "code": code,
         "name": name,
         "generator": generator,

@@ -1,6 +1,7 @@
 """`source: codeio`: functions become questions, the same every time, and what is of no use is dropped by its reason."""
 
 import contextlib
+import hashlib
 import json
 import shutil
 
@@ -8,7 +9,9 @@ import pytest
 from conftest import ROOT, SHARED
 from functions import made
 
+from hft.data import codeio_lessons
 from hft.data.sources import codeio
+from hft.errors import HftError
 from hft.evaluate import rewards
 from hft.evaluate.reasoning import Tags
 from hft.recipe import file as recipe_file
@@ -22,7 +25,7 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("HFT_CACHE", str(tmp_path / "cache"))
 
 
-def read(functions, tmp_path, **told):
+def read(functions, tmp_path, /, **told):
     (tmp_path / "functions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in functions))
     return list(codeio.rows(codeio.Spec(source="codeio", file="functions.jsonl", **told), tmp_path))
 
@@ -209,3 +212,88 @@ def test_the_shipped_functions_all_run(capsys):
     rows = list(codeio.rows(loaded.recipe.data.train, ROOT / "recipes"))
     assert capsys.readouterr().out.splitlines()[-1] == "CodeI/O: 8 functions, pairs: ok 80"
     assert len(rows) == 128
+
+
+def place_of(function):
+    """The place between 0 and 1 that a function's code gives it."""
+    return int(hashlib.sha256(function["refcode"].strip().encode()).hexdigest()[:8], 16) / 16**8
+
+
+def test_ranges_of_functions_share_none_and_need_no_order(tmp_path, capsys):
+    functions = [made(f"return n + {number}") for number in range(8)]
+    below = {str(number) for number, one in enumerate(functions, 1) if place_of(one) < 0.8}
+    train = read(functions, tmp_path, functions=[0, 0.8])
+    assert {row["function"] for row in train} == below == {"1", "3", "5", "7"}
+    assert {row["function"] for row in read(functions, tmp_path, functions=[0.8, 1])} == {"2", "4", "6", "8"}
+    turned = read(functions[::-1], tmp_path, functions=[0, 0.8])
+    assert {row["code"] for row in turned} == {row["code"] for row in train}
+    capsys.readouterr()
+    broken = [made("return n + 3"), made("return random.random()")]  # the second: by its line, though it comes first
+    assert place_of(broken[0]) > 0.8 > place_of(broken[1])
+    assert read(broken, tmp_path, functions=[0, 0.8]) == []
+    assert capsys.readouterr().out.splitlines()[-1].endswith("whole functions dropped: random 1 (line 2)")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("data.train.functions=[0.7, 0.2]", "'functions' goes from a smaller to a larger number, such as [0, 0.7]"),
+        ("data.train.functions=[0, 70]", "functions.1: input should be less than or equal to 1, not 70"),
+        ("data.train.revised=true", "'revised' speaks of 'answers', and there are none"),
+    ],
+)
+def test_ranges_and_answers_that_make_no_sense_are_refused(invoke, told, said):
+    result = invoke("check", "codeio", "--set", told)
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+
+
+def test_right_answers_of_a_model_become_the_rows(tmp_path):
+    plain = read([made("return n + 2"), made("return n + 3")], tmp_path, kinds=["output"], pairs=1)
+    first, second = ({"question": codeio_lessons.known_by(row), "turn_1": "wrong", "turn_2": None} for row in plain)
+    right = {**first, "status_1": "correct", "status_2": "correct", "turn_1": "so: 3"}
+    revised = {**second, "status_1": "wrong", "status_2": "correct", "feedback_1": "No.", "turn_2": "so: 4"}
+    never = {**second, "status_1": "wrong", "status_2": "wrong"}
+    of_another = {**right, "question": "0" * 16}
+    lines = [of_another, {**revised, "sample": 2}, never, {**right, "sample": 1}, {**right, "sample": 2}]
+    (tmp_path / "said.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    functions = [made("return n + 3"), made("return n + 2")]  # in another order, so on other lines
+
+    rows = read(functions, tmp_path, kinds=["output"], pairs=1, answers="said.jsonl")
+    assert [(row["id"], row["answer"], row["turns"]) for row in rows] == [
+        ("2.1.output.1", "so: 3", []),
+        ("2.1.output.2", "so: 3", []),
+    ]
+    rows = read(functions, tmp_path, kinds=["output"], pairs=1, answers="said.jsonl", revised=True)
+    assert [row["id"] for row in rows] == ["1.1.output.2", "2.1.output.1", "2.1.output.2"]
+    again = {"role": "user", "content": f"No. {codeio_lessons.AGAIN}"}
+    assert (rows[0]["turns"], rows[0]["answer"]) == ([{"role": "assistant", "content": "wrong"}, again], "so: 4")
+
+    (tmp_path / "said.jsonl").write_text(json.dumps(of_another) + "\n")
+    with pytest.raises(HftError) as error:
+        read(functions, tmp_path, answers="said.jsonl")
+    assert error.value.message == (
+        f"{tmp_path / 'said.jsonl'} has no right answer to these questions\n"
+        "  Fix: let a model answer them: hft codeio answer NAME --out said.jsonl"
+    )
+
+
+def test_the_passport_knows_the_answers(tmp_path):
+    (tmp_path / "functions.jsonl").write_text("{}\n")
+    (tmp_path / "said.jsonl").write_text("\n")
+    without, told = (
+        codeio.facts(codeio.Spec(source="codeio", file="functions.jsonl", answers=answers), tmp_path)
+        for answers in (None, "said.jsonl")
+    )
+    assert set(without) == {"file", "sha256"}
+    assert told == {**without, "answers": {"file": "said.jsonl", "sha256": hashlib.sha256(b"\n").hexdigest()}}
+
+
+@pytest.mark.slow
+def test_the_papers_functions_give_codeio_small_enough_to_ask(tmp_path):
+    files = [FILE, FILE.with_name("parsed.more.jsonl")]
+    if not all(file.exists() for file in files):
+        pytest.skip("the rows of the paper are not there")
+    (tmp_path / "codeio_small.jsonl").write_text("".join(file.read_text(encoding="utf-8") for file in files))
+    data = recipe_file.load("codeio_small_grpo").recipe.data
+    train, asked = ([row["code"] for row in codeio.rows(side, tmp_path)] for side in (data.train, data.evaluate))
+    assert (len(asked) >= 200, len(train) >= 1000, set(train) & set(asked)) == (True, True, set())
