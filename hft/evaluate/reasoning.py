@@ -82,7 +82,8 @@ def measured(
 
     right: what stands behind the last end tag (the whole text where there is none) is the truth: answers.right
     format: one pair of tags with text in it and behind it
-    language: nearly all of what stands before the last end tag is in the wanted one: languages.language_of
+    language: nearly all of it is in the wanted one: languages.language_of; what stands behind the end tag too, where
+    reasoning would be moved to, and with or without tags, which `format` is about
     """
     given = answer_of(text, tags)
     wanted = [answer_of(truth, tags) for truth in truths]  # a row's own answer may reason too
@@ -91,7 +92,6 @@ def measured(
         "format": float(well_formed(text, tags)),
     }
     if language:
-        split = parts(text, tags)
-        found = language_of(split[0], language, among, detector=detector) if split else None
-        measures["language"] = float(found == language)
+        said = without(EOS_TEXT.sub("", text), tags)
+        measures["language"] = float(language_of(said, language, among, detector=detector) == language)
     return measures

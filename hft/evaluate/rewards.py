@@ -11,7 +11,7 @@ from typing import Any
 
 from hft import machine
 from hft.data.sandbox import verdict
-from hft.evaluate.languages import classify, language_of
+from hft.evaluate.languages import classify, count, language_of, prose
 from hft.evaluate.reasoning import Tags, parts, well_formed
 from hft.evaluate.scale import Scale, seed_answer, seed_number, sound_answer, sound_number
 
@@ -130,11 +130,13 @@ def language(
     detector: str = "langid",
     **columns: Any,
 ) -> list[float]:
-    """`right` when nearly all of the reasoning is in the `wanted` language, `other` when not; in [unknown, right].
+    """`right` when nearly all of a completion is in the `wanted` language, `other` when not; in [unknown, right].
 
-    All before the last end tag is looked at, in pieces of a sentence or two; mathematics aside, but words between maths
-    marks count. The detector (langid; or py3langid, better at Malay) may choose among these languages only.
-    unknown: fewer than `letters` letters, or a text that repeats itself (languages.language_of); without tags: unknown
+    All is looked at in pieces of a sentence or two, what stands behind the reasoning too: it would be moved there.
+    Mathematics aside, but words between maths marks count. The detector (langid; or py3langid, better at Malay) may
+    choose among these languages only.
+    unknown: fewer than `letters` letters of reasoning, or a text that repeats itself (languages.language_of);
+    without tags: unknown
     seed: langid's guess for the whole text, whatever it is
     """
     scores = []
@@ -143,7 +145,8 @@ def language(
             guess = classify(text) if text else None
         else:
             split = parts(text, tags)
-            guess = language_of(split[0], wanted, tuple(among), letters, detector) if split else None
+            enough = split is not None and count(prose(split[0])) >= letters
+            guess = language_of("\n".join(split or ()), wanted, tuple(among), letters, detector) if enough else None
         scores.append(right if guess == wanted else other if guess in among else unknown)
     return scores
 

@@ -67,9 +67,12 @@ def prepare(loaded: Loaded, plan: Plan, given: Read) -> preparing.Prepared:
 
 def room(loaded: Loaded, prepared: preparing.Prepared | None) -> Model:
     """The recipe's model section with room for the longest question that is asked, its answer behind it."""
-    asked = prepared.baseline if prepared else []
-    longest = max((len(sample.tokens.prompt_ids) for sample in asked), default=0)
-    tokens = longest + loaded.recipe.evaluate.max_new_tokens
+    asked = [(loaded.recipe, prepared.baseline)] if prepared else []
+    asked += [(one.loaded.recipe, one.samples) for one in prepared.also.values()] if prepared else []
+    lengths = [
+        len(one.tokens.prompt_ids) + asker.evaluate.max_new_tokens for asker, samples in asked for one in samples
+    ]
+    tokens = max(lengths, default=0)
     model = loaded.recipe.model
     return model.model_copy(update={"max_tokens": max(model.max_tokens, tokens)})
 

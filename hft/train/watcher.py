@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from hft import files, terminal
@@ -13,8 +14,10 @@ from hft.train.stopping import Stopping
 
 # of what GRPOTrainer logs
 KEPT = ("reward", "kl", "entropy", "completions/", "frac_reward_zero_std", "clip_ratio", "sampling/")
-RECENT = 5  # steps that all have to be stuck
-STUCK = {  # {metric: (the limit, what to do about it)}
+# of the tokens that vLLM wrote, how far its log-probabilities and the trainer's are apart: the mean of a step
+MISMATCH = "sampling/sampling_logp_difference/mean"
+RECENT = 5  # steps that all have to be above a limit
+LIMITS = {  # {metric: (the limit, what to do about it)}
     "frac_reward_zero_std": (
         0.5,
         "in most groups all completions score alike, and such a group teaches nothing: "
@@ -23,6 +26,11 @@ STUCK = {  # {metric: (the limit, what to do about it)}
     "completions/clipped_ratio": (
         0.5,
         "most completions are cut off before they end: raise grpo.completion_tokens, or reward short ones",
+    ),
+    MISMATCH: (
+        0.05,  # e^0.05: probabilities 5 % apart, the most that a test of NeMo RL allows (token_mult_prob_error)
+        "vLLM's probabilities of the tokens that it wrote are 5 % or more from the trainer's, which learns from what "
+        "it would not have written: take 16-bit weights (model.quantization: none), or --generator transformers",
     ),
 }
 
@@ -34,6 +42,7 @@ class Metrics:
         self.path, self.tokens = path, tokens  # of each step; 0 where the trainer counts them
         self.losses: list[float] = []
         self.rewards: list[float] = []  # the mean of each step, where it is learned by reward
+        self.mismatches: list[float] = []  # of each step in which vLLM wrote
         self.counted = 0  # tokens so far, by the trainer's count
 
     def take_up(self, step: int) -> list[dict]:
@@ -43,6 +52,7 @@ class Metrics:
         rows = [row for row in rows if row["step"] <= step]
         self.losses = [row["loss"] for row in rows]
         self.rewards = [row["reward"] for row in rows if "reward" in row]
+        self.mismatches = [row[MISMATCH] for row in rows if MISMATCH in row]
         return rows
 
     def add(self, step: int, logs: dict, seconds: float) -> dict:
@@ -51,6 +61,7 @@ class Metrics:
         self.counted = logs.get("num_tokens", 0)
         self.losses.append(logs["loss"])
         self.rewards += [logs["reward"]] if "reward" in logs else []
+        self.mismatches += [logs[MISMATCH]] if MISMATCH in logs else []
         row = {
             "step": step,
             "loss": logs["loss"],
@@ -66,7 +77,7 @@ class Metrics:
 
 
 class Warnings:
-    """Says once where the recipe's reference curve is left, and what makes reinforcement learning stand still."""
+    """Says once where the recipe's reference curve is left, and what keeps reinforcement learning from learning."""
 
     def __init__(self, reference: list[float]):
         self.reference = reference
@@ -80,7 +91,7 @@ class Warnings:
             self.parted = row["step"]
             terminal.say(f"Warning, step {row['step']}: {reason}")
         self.recent = [*self.recent[1 - RECENT :], row]
-        for name, (limit, advice) in STUCK.items():
+        for name, (limit, advice) in LIMITS.items():
             values = [recent.get(name) or 0 for recent in self.recent]
             if len(values) == RECENT and min(values) > limit and name not in self.warned:
                 self.warned.add(name)
@@ -170,9 +181,12 @@ class Watched:
     def summary(self) -> dict:
         """Losses, and the seconds of this process's own steps."""
         losses, times, peak = self.metrics.losses, sorted(self.seconds), peak_gib()
+        rewards = self.metrics.rewards
+        mismatches = [round(mismatch, 6) for mismatch in self.metrics.mismatches]
         return {
             "losses": [round(loss, 6) for loss in losses],
-            **({"rewards": [round(reward, 6) for reward in self.metrics.rewards]} if self.metrics.rewards else {}),
+            **({"rewards": [round(reward, 6) for reward in rewards]} if rewards else {}),
+            **({"mismatch": {"mean": round(mean(mismatches), 6), "most": max(mismatches)}} if mismatches else {}),
             "reference_left_at": self.warnings.parted if self.warnings.reference else None,
             "first_loss": losses[0] if losses else None,
             "last_loss": losses[-1] if losses else None,
@@ -194,11 +208,12 @@ def watcher(run: Path, tokens: list[int], stop_after: int | None) -> Watched:
 
 
 def shown(logs: dict) -> str:
-    """What is worth a glance: reward and length where there are any, else the loss."""
+    """What is worth a glance: reward, length and mismatch where there are any, else the loss."""
     if "reward" not in logs:
         return f"loss {logs['loss']:.4f}"
     length = f"{logs['completions/mean_length']:.0f} tokens long"
-    return f"reward {logs['reward']:.3f} (spread {logs['reward_std']:.3f}), {length}"
+    mismatch = f", mismatch {logs[MISMATCH]:.3f}" if MISMATCH in logs else ""
+    return f"reward {logs['reward']:.3f} (spread {logs['reward_std']:.3f}), {length}{mismatch}"
 
 
 def peak_gib() -> float | None:

@@ -113,6 +113,23 @@ def test_what_stands_before_the_first_tag_counts(tmp_path):
     assert reasoning.measured(before, ["34"], Tags(), "id", ("en",))["language"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("thought", "answer", "score"),
+    [
+        (INDONESIAN[0], "34", 5.0),
+        (INDONESIAN[0], "The answer is 34.", 5.0),
+        (INDONESIAN[0], " ".join([*ENGLISH[:2], "It is 34."]), -3.0),
+        (" ".join(INDONESIAN[:4]), " ".join([*ENGLISH[:2], "It is 34."]), -3.0),
+        ("Mari kita hitung dulu.", "34", -5.0),
+        ("Mari kita hitung dulu.", f"{INDONESIAN[0]} Jadi 34.", -5.0),
+        ("$$17 + 17 = 34$$", f"{INDONESIAN[0]} Jadi 34.", -5.0),
+    ],
+)
+def test_reasoning_is_not_moved_behind_its_tags(tmp_path, thought, answer, score):
+    judge = grader.judge(Reward(name="language", options={"wanted": "id", "letters": 40}), tmp_path, Tags())
+    assert judge(prompts=["?"], completions=[f"<think>{thought}</think>{answer}"]) == [score]
+
+
 def test_the_evaluation_takes_the_detector():
     text = f"<think>{' '.join(some('ms', 3))}</think>34"
     for detector in languages.DETECTORS:

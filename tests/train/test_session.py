@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hft.data.prepare import Prepared
+from hft.data.prepare import Also, Prepared
 from hft.errors import HftError
 from hft.machine import Gpu, Machine
 from hft.plan import plan as plans
@@ -36,7 +36,7 @@ def references_alone():
 
 
 def rows(evaluate):
-    return SimpleNamespace(train=["a row"], evaluate=evaluate, baseline=[])
+    return SimpleNamespace(train=["a row"], evaluate=evaluate, baseline=[], also={})
 
 
 @pytest.fixture
@@ -230,6 +230,7 @@ def test_rows_are_tokenised_by_the_models_own_tokenizer(pretended, monkeypatch):
         (LOADED, "rows", tokenizer),
         None,
         (LOADED, ["a row"], ["asked"], tokenizer),
+        {},
     )
 
 
@@ -237,4 +238,6 @@ def test_rows_are_tokenised_by_the_models_own_tokenizer(pretended, monkeypatch):
 def test_a_model_has_room_for_the_longest_question(longest, tokens):
     asked = [SimpleNamespace(tokens=SimpleNamespace(prompt_ids=[0] * size)) for size in (9, longest)]
     assert session.room(LOADED, Prepared([], [], {}, None, asked)).max_tokens == tokens
+    other = Also(LOADED, asked, None)
+    assert session.room(LOADED, Prepared([], [], {}, None, also={"other": other})).max_tokens == tokens
     assert session.room(LOADED, None) == LOADED.recipe.model

@@ -1,9 +1,11 @@
 """What is seen while a trainer runs: its callbacks are called here by hand, without transformers and torch."""
 
+import importlib.util
 import itertools
 import json
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -217,13 +219,13 @@ def test_of_several_processes_the_first_sees_that_they_stand_still(watched, tmp_
     assert flat.kept(tmp_path).get("stopped") == (10 if rank == "0" else None)
 
 
-@pytest.mark.parametrize(("values", "warned_at"), [([0.6] * 7, [5]), ([0.6] * 4, []), ([0.6, 0.5] + [0.6] * 5, [7])])
-@pytest.mark.parametrize("name", watcher.STUCK)
-def test_five_stuck_steps_in_a_row_are_said_once(name, values, warned_at, capsys):
+@pytest.mark.parametrize(("values", "warned_at"), [([1.2] * 7, [5]), ([1.2] * 4, []), ([1.2, 1.0] + [1.2] * 5, [7])])
+@pytest.mark.parametrize("name", watcher.LIMITS)
+def test_five_steps_in_a_row_above_a_limit_are_said_once(name, values, warned_at, capsys):
     warnings = watcher.Warnings([])
+    limit, advice = watcher.LIMITS[name]
     for number, value in enumerate(values, 1):
-        warnings.look({"step": number, "loss": 1.0, name: value})
-    advice = watcher.STUCK[name][1]
+        warnings.look({"step": number, "loss": 1.0, name: value * limit})
     assert capsys.readouterr().out == "".join(f"Warning, step {number}: {advice}\n" for number in warned_at)
 
 
@@ -247,6 +249,28 @@ def test_a_summary_of_rewards_those_of_an_earlier_process_too(watched, tmp_path)
         step(seen, 2, **{**FLAT, "reward": -7.0000001})
     assert seen.summary()["rewards"] == [0.123457, -7.0]
     assert "rewards" not in watched().summary(), "sft has none"
+
+
+def test_how_far_vllm_and_the_trainer_are_apart_is_kept_and_shown(watched, tmp_path, capsys):
+    files.write_jsonl(tmp_path / "metrics.jsonl", [{"step": 1, "loss": 0.0, watcher.MISMATCH: 0.01}])
+    logs = {**FLAT, watcher.MISMATCH: 0.0200004, "sampling/importance_sampling_ratio/mean": 0.99}
+    with watched() as seen:
+        seen.on_train_begin(None, SimpleNamespace(global_step=1), None)
+        step(seen, 2, **logs)
+    assert "reward 1.000 (spread 0.000), 7 tokens long, mismatch 0.020, " in capsys.readouterr().out
+    assert {name: rows(tmp_path)[1][name] for name in logs if name.startswith("sampling/")} == {
+        watcher.MISMATCH: 0.0200004,
+        "sampling/importance_sampling_ratio/mean": 0.99,
+    }
+    assert seen.summary()["mismatch"] == {"mean": 0.015, "most": 0.02}
+    assert "mismatch" not in watched().summary(), "without vLLM there is none"
+
+
+@pytest.mark.parametrize("library", ["trl/trainer/grpo_trainer.py", "unsloth/models/rl_replacements.py"])
+def test_both_trainers_log_the_mismatch_by_its_name(library):
+    package, _, file = library.partition("/")
+    path = Path(importlib.util.find_spec(package).origin).parent / file
+    assert f'"{watcher.MISMATCH}"' in path.read_text(encoding="utf-8")
 
 
 def test_a_summary_of_times_and_memory(watched, monkeypatch):

@@ -134,6 +134,8 @@ def trainer_arguments(
             **training.house_arguments(run),
             generation_batch_size=recipe.train.batch_size,
             num_iterations=1,
+            # measures how far vLLM's probabilities and the trainer's are apart, and weighs completions by it
+            vllm_importance_sampling_correction=True,
             log_completions=False,
         ),
     )

@@ -12,7 +12,7 @@ from conftest import ROOT, SHARED
 from hft.data import prepare, rows
 from hft.data.rows import Sample
 from hft.errors import HftError
-from hft.evaluate import grader
+from hft.evaluate import grader, reasoning
 from hft.recipe import beside
 from hft.recipe import file as recipe_file
 from hft.recipe.schema import Reward
@@ -41,6 +41,7 @@ def test_a_training_goes_on_after_a_kill_to_the_same_adapter(shell, tmp_path):
     assert arguments["num_generations"] == {"value": 4, "origin": "recipe"}
     assert arguments["epsilon_high"] == {"value": 0.2, "origin": "recipe"}
     assert arguments["use_vllm"] == {"value": False, "origin": "plan"}
+    assert arguments["vllm_importance_sampling_correction"] == {"value": True, "origin": "hft"}
     metrics = [json.loads(line) for line in (first / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in metrics] == [1, 2, 3]
     assert {
@@ -152,9 +153,9 @@ TAGS, RIGHT, WRONG = "<think>48 / 2 is 24.</think>", "48 / 2 = 24, and 48 + 24 =
 WORTH = {"": -5.0, WRONG: -3.0, TAGS + "24": 1.5, RIGHT: 2.0, TAGS + "72": 9.0}
 
 
-def gsm8k(texts, rewards=None):
+def gsm8k(texts, rewards=None, name="grpo_gsm8k"):
     """The weighted sums of completions of a question whose answer is 72, as one group of the draw has them."""
-    recipe = recipe_file.load("grpo_gsm8k").recipe
+    recipe = recipe_file.load(name).recipe
     recipe = recipe.model_copy(update={"rewards": rewards}) if rewards else recipe
     completions = [[{"role": "assistant", "content": text}] for text in texts]
     told = {"prompts": ["?"] * len(texts), "answer": ["72"] * len(texts)}
@@ -174,6 +175,35 @@ def test_a_model_that_knows_half_of_gsm8k_without_tags_has_something_to_learn():
     before = [Reward(name=name) for name in ("format_exact", "answer", "number")]
     assert {record["sum"] for record in gsm8k(half, before)} == {-7.0}, "what a real run of 25 steps had throughout"
     assert (draw.flat_groups(gsm8k(half, before)), draw.flat_groups(gsm8k(half))) == (1, 0)
+
+
+INDONESIAN = "Pada bulan Mei ia menjual setengahnya, yaitu 48 / 2 = 24 klip. Jumlah seluruhnya 48 + 24 = 72 klip."
+ENGLISH = "In May she sold half as many, which is 48 / 2 = 24 clips. Altogether she sold 48 + 24 = 72 clips."
+PAID = {  # the tag that opens is in the prompt: prompt.prefill
+    f"{INDONESIAN}</think>72": 14.0,
+    f"{INDONESIAN}</think>Jadi jawabannya adalah 72.": 14.0,
+    f"{INDONESIAN}</think>24": 6.5,
+    f"{ENGLISH}</think>72": 6.0,
+    f"Mari kita hitung bersama.</think>{ENGLISH}": 4.0,  # too short to be reasoning, which is behind the tag
+    f"{INDONESIAN}</think>{ENGLISH}": 6.0,
+    "Ya.</think>72": 4.0,
+    "Ya. " * 40 + "</think>72": 4.0,
+    "48 / 2 = 24, 48 + 24 = 72</think>72": 4.0,
+    f"{ENGLISH}</think>24": -1.5,
+    f"{INDONESIAN} 72": -3.0,
+    "": -10.0,
+}
+
+
+def test_indonesian_pays_as_much_as_to_be_right_and_nothing_passes_for_it():
+    records = gsm8k(PAID, name="grpo_indonesian_small")
+    assert [record["sum"] for record in records] == list(PAID.values())
+
+
+@pytest.mark.parametrize("said", ["1042", "1,042", "1.042", "Jawabannya 1.042 dolar."])
+def test_indonesian_answers_are_read_as_either_language_writes_numbers(said):
+    tags = reasoning.tags(recipe_file.load("grpo_indonesian_small").recipe)
+    assert reasoning.measured(said, ["1,042"], tags, None, ())["right"] == 1.0
 
 
 @pytest.fixture(scope="module")
