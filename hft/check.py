@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from hft.errors import HftError
 from hft.recipe import file as recipe_file
 from hft.recipe.catalogue import catalogue, suggest
 from hft.recipe.file import Loaded
@@ -23,7 +24,7 @@ def load(name: str, overrides: tuple[str, ...] = ()) -> Loaded:
 def references(loaded: Loaded) -> list[str]:
     """Mistakes in what a loaded recipe points to, each with its place and key."""
     mistakes = []
-    for look in (wrong_model, tied_targets, wrong_paths, wrong_formats, wrong_parent, wrong_rewards):
+    for look in (wrong_model, tied_targets, wrong_paths, wrong_formats, wrong_parent, wrong_also, wrong_rewards):
         for key, mistake in look(loaded):
             name = "rewards" if key[0] == "rewards" else ".".join(key)  # its line says which one
             mistakes.append(f"{place(key, loaded.origins)}: {name}: {mistake}")
@@ -62,7 +63,7 @@ def sources_of(loaded: Loaded) -> Iterator[tuple[Key, object]]:
 def wrong_paths(loaded: Loaded) -> Iterator[tuple[Key, str]]:
     """(key, mistake) of files and folders that are named by a path of one machine."""
     for key, part in sources_of(loaded):
-        for name in ("file", "folder"):
+        for name in ("file", "folder", "answers"):
             written = getattr(part, name, None)
             if written and (Path(written).is_absolute() or ".." in Path(written).parts):
                 yield (
@@ -112,6 +113,28 @@ def wrong_parent(loaded: Loaded) -> Iterator[tuple[Key, str]]:
         values = recipe_file.read(known[name].read_text(encoding="utf-8-sig", errors="replace"))[1]
         parent = values.get("parent")
         name = parent.get("recipe") if isinstance(parent, dict) else parent
+
+
+def wrong_also(loaded: Loaded) -> Iterator[tuple[Key, str]]:
+    """(key, mistake) of recipes that are to ask too and cannot."""
+    key, data = ("evaluate", "also"), loaded.recipe.data
+    names = loaded.recipe.evaluate.also or []
+    known = catalogue()
+    if names and not (data.evaluate or data.held_out):
+        yield key, "this recipe has no held-out rows of its own: add data.evaluate or data.held_out"
+    for name in names:
+        if name == loaded.name:
+            yield key, f"{name} asks its own held-out rows anyway: leave it out"
+        elif name not in known:
+            yield key, f"no recipe '{name}'{suggest(name, known)}"
+        else:
+            try:
+                asked = recipe_file.load(name).recipe.data
+            except HftError:
+                yield key, f"{name} has mistakes of its own: hft check {name}"
+                continue
+            if not (asked.evaluate or asked.held_out):
+                yield key, f"{name} has no held-out rows to ask: it needs data.evaluate or data.held_out"
 
 
 def wrong_rewards(loaded: Loaded) -> Iterator[tuple[Key, str]]:

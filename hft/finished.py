@@ -14,7 +14,7 @@ from hft.plan import wishes as wishing
 from hft.plan.wishes import Wishes
 from hft.recipe import file as recipe_file
 from hft.recipe.file import Loaded
-from hft.runs import compare, passport, stages, verify
+from hft.runs import also, compare, passport, stages, verify
 from hft.runs import folder as runs
 from hft.terminal import say
 from hft.train import session
@@ -26,7 +26,11 @@ def open_run(run: Path, wishes: Wishes, with_rows: bool = True) -> Opened:
     libraries.quiet()
     loaded = session.own_model(run, stages.of_recipe(run))
     plan = pipeline.plan_here(loaded.recipe, wishes)
-    prepared = session.prepare(loaded, plan, rows.read(loaded)) if with_rows else None
+    prepared = None
+    if with_rows:
+        parent = stages.of_run(run)
+        asking = also.read(loaded, stages.folder(parent, run.resolve().parent.parent) if parent else None)
+        prepared = also.prepared(session.prepare(loaded, plan, rows.read(loaded)), loaded, asking)
     return session.with_weights(run, loaded, plan, prepared)
 
 
@@ -37,6 +41,7 @@ def reevaluate(run: Path, wishes: Wishes) -> str:
         raise HftError(f"{run}: the recipe has no held-out rows", "add data.evaluate or data.held_out to it")
     with runs.lock(run), terminal.to(run / "log.txt"):
         passport.same_data(run, opened.loaded, opened.prepared)
+        also.same(run, opened.prepared)
         ask.ask(run, opened, pipeline.trained(opened.loaded.recipe), again=True)
         passport.update_artefacts(run)
     return table(scores.of_run(run))
@@ -115,8 +120,9 @@ def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
     """
     loaded = recipe_file.load_run(run)
     wishes = wishing.kept(facts["plan"], wishes)
+    little = {"rows": 1, "max_new_tokens": 1, "baseline": None, "also": None}
     quiet = {
-        "evaluate": loaded.recipe.evaluate.model_copy(update={"rows": 1, "max_new_tokens": 1, "baseline": None}),
+        "evaluate": loaded.recipe.evaluate.model_copy(update=little),
         "export": loaded.recipe.export.model_copy(update={"formats": []}),
     }
     with tempfile.TemporaryDirectory(prefix="hft-verify.") as scratch, runs.in_folder(scratch):

@@ -19,7 +19,7 @@ from hft.plan.wishes import Wishes
 from hft.recipe import pin
 from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
-from hft.runs import curve, passport, stages
+from hft.runs import also, curve, passport, stages
 from hft.runs import folder as runs
 from hft.runs.stages import Start
 from hft.terminal import say
@@ -65,6 +65,7 @@ def train(
     libraries.quiet()
     parent = stages.find(loaded)
     given = rows.read(loaded)  # every mistake in the data shows before torch is imported
+    asking = also.read(loaded, stages.folder(parent) if parent else None)
     steps = order.steps(loaded.recipe, len(given.train))
     plan = plan_here(loaded.recipe, wishes, steps)
     run, kept = begin(loaded, parent, wishes, resume)
@@ -79,18 +80,17 @@ def train(
         say(f"Loading {plan.backend}'s libraries and the rows (up to half a minute on a CPU) ...")
         session.get_ready(plan)
         clock.lap("libraries")
-        prepared = session.prepare(loaded, plan, given)
+        prepared = also.prepared(session.prepare(loaded, plan, given), loaded, asking)
         clock.lap("rows")
         plan = plan_here(loaded.recipe, wishes, steps, order.lengths(loaded.recipe, prepared.train))
         say(f"Plan: {plan.describe()}. Loading the model ...")
         opened = open_or_wait(run, loaded, plan, prepared)
         files.write_json(run / "plan.json", plan.as_dict())
         say(rows_line(prepared, loaded.recipe.model.max_tokens))
-        data_facts = passport.same_data(run, loaded, prepared)
+        data_facts = passport.same_data(run, loaded, prepared) | also.same(run, prepared)
         export.get_ready(run, loaded, loaded.recipe.export.formats)
         clock.lap("model")
-        if isinstance(opened, Opened) and draw.wanted(run, loaded.recipe):
-            draw.draw(run, opened)
+        if draw_first(run, opened):
             clock.lap("draw")
         if isinstance(opened, Opened):
             ask.ask(run, opened, "base")
@@ -145,11 +145,19 @@ def open_or_wait(run: Path, loaded: Loaded, plan: Plan, prepared: Prepared) -> O
     return session.open_model(loaded, plan, prepared, run)
 
 
+def draw_first(run: Path, opened: Opened | Waiting) -> bool:
+    """Draw completions of some prompts where that is still to be done before learning by reward; whether it was."""
+    if wanted := isinstance(opened, Opened) and draw.wanted(run, opened.loaded.recipe):
+        draw.draw(run, opened)
+    return wanted
+
+
 def finish(run: Path, opened: Opened | Waiting, data_facts: dict, training: dict, clock: "Clock") -> None:
     """Say what came of it, write the passport, and let runs/NAME/latest name a run that was trained to its end."""
     loaded, after = opened.loaded, trained(opened.loaded.recipe)
     if opened.prepared and opened.prepared.evaluate:
-        say(table({name: column for name, column in scores.of_run(run).items() if name in scores.FIRST}))
+        asked = scores.of_run(run).items()
+        say(table({name: column for name, column in asked if scores.apart(name)[0] in scores.FIRST}))
     hashes = passport.write(run, loaded, opened.plan, data_facts, training, clock.seconds)
     if training["steps"] == training["of_steps"]:
         runs.point_latest(run)
@@ -188,21 +196,25 @@ class Clock:
 
 def rows_line(prepared: Prepared, limit: int) -> str:
     """How many rows were read, dropped and kept, how far the two sides overlap, and which questions were cut."""
-    cut = fitting.describe(prepared.evaluate, limit)
+    others = [(one.samples, one.loaded.recipe.model.max_tokens) for one in prepared.also.values()]
+    cut = [fitting.describe(*asked) for asked in [(prepared.evaluate, limit), *others]]
     sides = "; ".join(f"{side}: {rows.describe(count)}" for side, count in prepared.counts.items())
     overlap = f"Overlap: {prepared.overlap.describe()}" if prepared.evaluate else None
-    return "\n".join(filter(None, (f"Rows: {sides}", overlap, cut)))
+    return "\n".join(filter(None, (f"Rows: {sides}", overlap, *cut)))
 
 
 def dry_run(loaded: Loaded, wishes: Wishes, max_steps: int | None = None) -> None:
     """Say what would happen, without the model: rows, steps, plan; nothing is trained or written."""
     libraries.quiet()
     given = rows.read(loaded)
+    asking = also.read(loaded, stages.newest(loaded.recipe.parent.recipe) if loaded.recipe.parent else None)
     plan = plan_here(loaded.recipe, wishes, order.steps(loaded.recipe, len(given.train)))
-    prepared = prepare.prepare(loaded, given)
+    prepared = also.prepared(prepare.prepare(loaded, given), loaded, asking, tokenised=False)
     say(rows_line(prepared, loaded.recipe.model.max_tokens) + " (too long ones are found when the tokenizer is loaded)")
     steps = order.steps(loaded.recipe, len(prepared.train))
     say(f"Steps: {min(max_steps or steps, steps)} of {loaded.recipe.train.batch_size} rows")
     if parent := loaded.recipe.parent:
         say(f"Start: the {parent.weights} weights of the newest whole run of {parent.recipe}, when it is there")
+    for name, one in prepared.also.items():
+        say(f"Asked too, before and after: {len(one.samples):,} held-out questions of {name}")
     say(f"Plan: {plan.describe()}. Nothing was trained or written.")

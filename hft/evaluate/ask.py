@@ -7,7 +7,7 @@ from typing import Any
 from hft.data import formats, tokens
 from hft.data.prepare import Prepared
 from hft.data.rows import Sample
-from hft.evaluate import baseline, grader, metrics, reasoning, scores, thoughts
+from hft.evaluate import baseline, grader, metrics, reasoning, scores, thoughts, verified
 from hft.evaluate.reasoning import Tags
 from hft.model.generate import Sampling
 from hft.recipe.file import Loaded
@@ -20,17 +20,17 @@ def ask(run: Path, opened: Any, column: str, again: bool = False) -> None:
     """Ask the held-out questions and keep the answers; what an interrupted run has asked is not asked again.
 
     A reasoning recipe may want them asked without its instruction too, and several answers drawn to each; the base is
-    asked in its own chat template too.
+    asked in its own chat template too. The questions of the recipes of `evaluate.also` follow, as those ask them.
     opened: a train.session.Opened; where nothing is to be asked, one without a model will do
     """
     if not opened.prepared.evaluate or (asked(run, opened.loaded.recipe, opened.prepared, column) and not again):
         return
     for name in names(opened.loaded.recipe, opened.prepared, column):
         if again or not answers_file(run, name).exists():
-            samples = questions(opened, name)
+            asker, samples = questions(opened, name)
             with without_adapter(opened) if name.startswith("base") else nullcontext():
-                answers, drawn = answered(opened, name, samples)
-            scores.keep(run, name, records(opened.loaded, samples, answers, opened.tokenizer, drawn))
+                answers, drawn = answered(opened, name, asker, samples)
+            scores.keep(run, name, records(asker, samples, answers, opened.tokenizer, drawn))
 
 
 def without_adapter(opened: Any) -> AbstractContextManager:
@@ -46,18 +46,22 @@ def asked(run: Path, recipe: Recipe, prepared: Prepared, column: str) -> bool:
 
 
 def names(recipe: Recipe, prepared: Prepared, column: str) -> list[str]:
-    """The columns that are asked for one: itself, its bare form, the base in its own chat template."""
+    """The columns that are asked for one: itself, its bare form, the base's chat, those of other recipes' questions."""
     told = recipe.evaluate.reasoning
     fair = [scores.CHAT] if column == "base" and prepared.baseline else []
-    return [column, *([column + BARE] if told and told.bare else []), *fair]
+    also = [scores.of_others(column, other) for other in prepared.also]
+    return [column, *([column + BARE] if told and told.bare else []), *fair, *also]
 
 
-def questions(opened: Any, name: str) -> list[Sample]:
-    """The held-out questions as a column asks them."""
-    if name == scores.CHAT:
-        return opened.prepared.baseline
-    samples = opened.prepared.evaluate
-    return bare(samples, opened.loaded, opened.tokenizer) if name.endswith(BARE) else samples
+def questions(opened: Any, name: str) -> tuple[Loaded, list[Sample]]:
+    """(the recipe that asks, its held-out questions as a column asks them)."""
+    loaded, prepared = opened.loaded, opened.prepared
+    column, other = scores.apart(name)
+    if other:
+        return prepared.also[other].loaded, prepared.also[other].samples
+    if column == scores.CHAT:
+        return loaded, prepared.baseline
+    return loaded, bare(prepared.evaluate, loaded, opened.tokenizer) if column.endswith(BARE) else prepared.evaluate
 
 
 def answers_file(run: Path, name: str) -> Path:
@@ -76,11 +80,10 @@ def bare(samples: list[Sample], loaded: Loaded, tokenizer: Any) -> list[Sample]:
     ]
 
 
-def answered(opened: Any, name: str, samples: list[Sample]) -> tuple[list[str], list[list[str]]]:
-    """(the greedy answer to each question, those drawn to each where the recipe wants some)."""
-    told = opened.loaded.recipe.evaluate
-
-    short = name == scores.CHAT and baseline.one_line(opened.loaded, opened.tokenizer)
+def answered(opened: Any, name: str, asker: Loaded, samples: list[Sample]) -> tuple[list[str], list[list[str]]]:
+    """(the greedy answer to each question, those drawn to each where the recipe that asks wants some)."""
+    told = asker.recipe.evaluate
+    short = name == scores.CHAT and baseline.one_line(asker, opened.tokenizer)
 
     def answer(what: str, ids: list[list[int]], sampling: Sampling | None = None) -> list[str]:
         return opened.backend.generate(
@@ -92,7 +95,7 @@ def answered(opened: Any, name: str, samples: list[Sample]) -> tuple[list[str], 
     if not told.reasoning or not told.reasoning.samples or short:
         return answers, []
     times = told.reasoning.samples
-    how = Sampling(told.reasoning.temperature, told.reasoning.top_p, opened.loaded.recipe.train.seed)
+    how = Sampling(told.reasoning.temperature, told.reasoning.top_p, asker.recipe.train.seed)
     flat = answer(f"drawing from {name} (answers)", [prompt for prompt in ids for _ in range(times)], how)
     return answers, [flat[start : start + times] for start in range(0, len(flat), times)]
 
@@ -129,15 +132,22 @@ def measure(
     told, tags = recipe.evaluate.reasoning, reasoning.tags(recipe, tokenizer)
     assert told, "only recipes with evaluate.reasoning are measured"
 
-    def measured(text: str, sample: Sample) -> dict[str, float]:
-        return {
-            **reasoning.measured(
-                text, sample.answers, around_answer(sample, tags), told.language, tuple(told.among), told.detector
-            ),
-            "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
-        }
+    def measured(texts: list[str], asked: list[Sample]) -> list[dict[str, float]]:
+        run = verified.measured(texts, [sample.row for sample in asked], tags)
+        return [
+            {
+                **(by_code or in_words(text, sample)),
+                "tokens": len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+            }
+            for text, sample, by_code in zip(texts, asked, run, strict=True)
+        ]
 
-    for record, sample in zip(kept, samples, strict=True):
-        record["reasoning"] = measured(record["answer"], sample)
+    def in_words(text: str, sample: Sample) -> dict[str, float]:
+        around = around_answer(sample, tags)
+        return reasoning.measured(text, sample.answers, around, told.language, tuple(told.among), told.detector)
+
+    for record, about in zip(kept, measured([record["answer"] for record in kept], samples), strict=True):
+        record["reasoning"] = about
     for record, sample, texts in zip(kept, samples, drawn, strict=bool(drawn)):
-        record["drawn"] = [{"answer": text, **measured(text, sample)} for text in texts]
+        abouts = measured(texts, [sample] * len(texts))
+        record["drawn"] = [{"answer": text, **about} for text, about in zip(texts, abouts, strict=True)]

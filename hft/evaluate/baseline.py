@@ -1,7 +1,7 @@
 """A base model asked fairly: in its own chat template, with a few examples, and a short answer wanted.
 
 In the form of the training rows, which it has never seen, a base model answers worse than it can: on KorQuAD 0 of 100
-where this form gives 59 (Qwen2.5-Coder-1.5B). What a training has gained is counted over the better of the two.
+where this form gives 59 (Qwen2.5-Coder-1.5B). What a training has gained is counted over the better one.
 """
 
 import random

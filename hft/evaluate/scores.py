@@ -14,8 +14,9 @@ from hft.evaluate.intervals import Interval
 CHAT = "base-chat"  # the base asked fairly: hft/evaluate/baseline.py
 # Columns of the training itself, in a table's order; exports come behind them.
 FIRST = ("base", "base-bare", CHAT, "adapter", "adapter-bare", "model", "model-bare")
-BASES = ("base", CHAT)
+BASES = ("base", "base-bare", CHAT)
 TRAINED = ("adapter", "model")
+AT = "@"  # adapter@NAME: what the adapter says to the questions of the recipe NAME (evaluate.also)
 MEASURES = ("right", "format", "language")  # of answers that reason
 
 
@@ -33,6 +34,7 @@ class Gain:
 
     over: str
     points: Interval
+    form: dict[str, Interval] = field(default_factory=dict)  # the same of what an answer consists of: format, language
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Column:
         sample = {"of": self.of} if self.of else {}
         facts: dict[str, Any] = {"questions": self.questions, **sample, **plain(self.scores)}
         if self.gain:
-            facts["gain"] = {"over": self.gain.over, **asdict(self.gain.points)}
+            facts["gain"] = {"over": self.gain.over, **asdict(self.gain.points), **plain(self.gain.form)}
         if self.reward:
             facts |= {"reward": asdict(self.reward), "rewards": plain(self.rewards)}
         if self.reasoning:
@@ -72,6 +74,7 @@ def of_json(facts: dict[str, Any]) -> Column:
     """The column that `as_json` has written."""
     drawn, hit = facts.get("drawn", {}), "right" if "reasoning" in facts else "exact_match"
     gain = dict(facts.get("gain", {}))
+    form = from_json({name: gain.pop(name) for name in MEASURES if name in gain})
     return Column(
         questions=facts["questions"],
         scores=from_json({name: facts[name] for name in metrics.SCORES}),
@@ -82,8 +85,19 @@ def of_json(facts: dict[str, Any]) -> Column:
         answers=drawn.get("answers", 0),
         by={name: Part(part["questions"], part[hit]) for name, part in facts.get("by", {}).items()},
         of=facts.get("of"),
-        gain=Gain(gain.pop("over"), Interval(**gain)) if gain else None,
+        gain=Gain(gain.pop("over"), Interval(**gain), form) if gain else None,
     )
+
+
+def of_others(column: str, recipe: str) -> str:
+    """The name of a column that was asked another recipe's questions."""
+    return f"{column}{AT}{recipe}"
+
+
+def apart(name: str) -> tuple[str, str]:
+    """(column, recipe whose questions it was asked): of `base@one` (base, one); of its own questions (base, "")."""
+    column, _, recipe = name.partition(AT)
+    return (column, recipe) if column in FIRST else (name, "")
 
 
 def plain(cells: dict[str, Interval]) -> dict[str, dict[str, float]]:
@@ -133,33 +147,38 @@ def of_run(run: Path) -> dict[str, Column]:
     """`{column: its scores}` of all that has been asked in this run, each with what it gained."""
     asked = kept(run)
     columns = {name: summary(records) for name, records in asked.items()}
-    there = population(run)
     return {
-        name: replace(column, of=there if there > column.questions else None, gain=gained(name, columns, asked))
+        name: replace(column, of=population(run, name, column.questions), gain=gained(name, columns, asked))
         for name, column in columns.items()
     }
 
 
-def population(run: Path) -> int:
-    """How many held-out questions there are, asked or not; 0 where the run does not say."""
-    path = run / "data.json"
-    counts = json.loads(path.read_text(encoding="utf-8"))["rows"].get("evaluate", {}) if path.exists() else {}
-    return counts.get("kept", 0) - counts.get("not sampled", 0)
+def population(run: Path, name: str, asked: int) -> int | None:
+    """How many held-out questions there are for a column, where it was asked a sample of them; else None."""
+    path, (_, other) = run / "data.json", apart(name)
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else {}
+    counts = rows.get(f"also {other}" if other else "evaluate", {})
+    there = counts.get("kept", 0) - counts.get("not sampled", 0)
+    return there if there > asked else None
 
 
 def gained(name: str, columns: dict[str, Column], asked: dict[str, list[dict[str, Any]]]) -> Gain | None:
-    """What the trained model gained over the better base, and an export over the trained model, question by question.
+    """What the trained model gained over the best base, and an export over the trained model, question by question.
 
-    None for a base, and where the two were not asked the same questions.
+    Of another recipe's questions its form too. None for a base, and where the two were not asked the same questions.
     """
-    before = BASES if name in TRAINED else TRAINED if name not in FIRST else ()
-    there = [other for other in before if other in columns]
+    column, recipe = apart(name)
+    before = BASES if column in TRAINED else TRAINED if column not in FIRST else ()
+    there = [one for one in (of_others(base, recipe) if recipe else base for base in before) if one in columns]
     if not there:
         return None
-    over = max(there, key=lambda other: headline(columns[other])[1].mean)
-    if [record.get("id") for record in asked[over]] != [record.get("id") for record in asked[name]]:
+    over = max(there, key=lambda one: headline(columns[one])[1].mean)
+    old, new = asked[over], asked[name]
+    if [(one.get("id"), one.get("question")) for one in old] != [(one.get("id"), one.get("question")) for one in new]:
         return None
-    return Gain(over, intervals.paired(*([hit(record) for record in asked[other]] for other in (over, name))))
+    form = [what for what in MEASURES[1:] if recipe and what in new[0].get("reasoning", {})]
+    shape = {what: intervals.paired(*([one["reasoning"][what] for one in of] for of in (old, new))) for what in form}
+    return Gain(over, intervals.paired(*([hit(one) for one in of] for of in (old, new))), shape)
 
 
 def hit(record: dict[str, Any]) -> float:
@@ -168,11 +187,16 @@ def hit(record: dict[str, Any]) -> float:
 
 
 def kept(run: Path) -> dict[str, list[dict[str, Any]]]:
-    """`{column: records}` of what has been asked in this run: base, adapter, then exports by name."""
+    """`{column: records}` of what has been asked in this run: base, adapter, exports by name, other questions."""
     asked = {
         path.name.removesuffix(".jsonl"): files.read_jsonl(path) for path in sorted((run / "answers").glob("*.jsonl"))
     }
-    return {name: asked[name] for name in sorted(asked, key=lambda n: (FIRST.index(n) if n in FIRST else 9, n))}
+
+    def place(name: str) -> tuple[str, int, str]:
+        column, recipe = apart(name)
+        return recipe, FIRST.index(column) if column in FIRST else len(FIRST), column
+
+    return {name: asked[name] for name in sorted(asked, key=place)}
 
 
 def summary(records: list[dict[str, Any]]) -> Column:

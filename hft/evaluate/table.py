@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hft.evaluate import scores
+from hft.evaluate import intervals, scores
 from hft.evaluate.intervals import Interval
 from hft.evaluate.scores import Column
 from hft.terminal import columns
@@ -13,7 +13,16 @@ FAIR = f"{scores.CHAT}: the base in its own chat template, shown a few training 
 
 
 def table(evaluation: dict[str, Column]) -> str:
-    """The before/after table, one column a model, and under it in words what was gained."""
+    """The before/after table, and one for each other recipe whose questions were asked too (evaluate.also)."""
+    tables: dict[str, dict[str, Column]] = {}
+    for name, column in evaluation.items():
+        model, other = scores.apart(name)
+        tables.setdefault(other, {})[model] = column
+    return "\n\n".join(one_table(asked, other) for other, asked in tables.items())
+
+
+def one_table(evaluation: dict[str, Column], other: str) -> str:
+    """One column a model, and under it in words what was gained, or forgotten of what the recipe `other` asks."""
     models = list(evaluation.values())
     first = models[0]
     lines = [["", *evaluation]]
@@ -36,14 +45,16 @@ def table(evaluation: dict[str, Column]) -> str:
         line("mean reward, not x 100", lambda model: model.reward, 2)
         for name in first.rewards:
             line(f"  {name}", lambda model, name=name: model.rewards[name], 2)
-    return "\n".join([heading(first), columns(lines + by_part(first, models)), *notes(evaluation)])
+    told = forgotten(evaluation) if other else notes(evaluation)
+    return "\n".join([heading(first, other), columns(lines + by_part(first, models)), *told])
 
 
-def heading(column: Column) -> str:
-    """How many questions were asked, and of how many."""
+def heading(column: Column, other: str = "") -> str:
+    """How many questions were asked, of how many, and whose they are where another recipe's."""
     asked = f"{column.questions:,} of {column.of:,}" if column.of else f"{column.questions:,}"
     sample = " (a sample)" if column.of else ""
-    return f"{asked} held-out questions{sample}, scores x 100 [95 % interval]"
+    whose = f" of {other}" if other else ""
+    return f"{asked} held-out questions{whose}{sample}, scores x 100 [95 % interval]"
 
 
 def by_part(first: Column, models: list[Column]) -> list[list[str]]:
@@ -66,6 +77,20 @@ def notes(evaluation: dict[str, Column]) -> list[str]:
         if column.gain
     ]
     return [*([FAIR] if scores.CHAT in evaluation else []), *gains]
+
+
+def forgotten(evaluation: dict[str, Column]) -> list[str]:
+    """What a training has changed in the answers to another recipe's questions, in words."""
+    lines = []
+    for name, column in evaluation.items():
+        if gain := column.gain:
+            form = {REASONING[what]: points for what, points in gain.form.items()}
+            for what, points in ({scores.headline(column)[0]: gain.points} | form).items():
+                chance = "within chance" if not intervals.excludes_zero(points) else ""
+                verdict = chance or ("forgotten" if points.mean < 0 else "learned")
+                over = scores.apart(gain.over)[0]
+                lines.append(f"{name}: {what} {difference(points)} against {over}, on the same questions: {verdict}")
+    return lines
 
 
 def cell(interval: Interval | None, places: int = 1) -> str:

@@ -129,7 +129,8 @@ def table(passport: dict[str, Any], kinds: list[str]) -> list[str]:
     shown = {
         name: scores.of_json(column)
         for name, column in asked.items()
-        if name in scores.FIRST or any(kind == name or name.endswith(f"-{kind}.gguf") for kind in kinds)
+        if scores.apart(name)[0] in scores.FIRST
+        or any(kind == name or name.endswith(f"-{kind}.gguf") for kind in kinds)
     }
     return block("", table_of(shown))
 

@@ -12,6 +12,11 @@ def all_is_none(value: Any) -> Any:
     return None if value == "all" else value
 
 
+def empty_is_none(value: Any) -> Any:
+    """None for an empty list: the same recipe as one without it."""
+    return None if value == [] else value
+
+
 def off_or_on(value: Any) -> Any:
     """`false` is no section, `true` one with its defaults."""
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
@@ -56,6 +61,11 @@ class Evaluate(Section):
     )
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
     by: str | None = Field(None, description="column to break the scores down by")
+    also: Annotated[list[str] | None, BeforeValidator(empty_is_none)] = Field(
+        None,
+        description="recipes whose held-out questions are asked too, in their own form, before and after: "
+        "what was forgotten",
+    )
     reasoning: Reasoning | None = Field(
         None, description="answers reason between tags first: what stands behind them is scored"
     )

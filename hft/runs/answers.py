@@ -41,7 +41,7 @@ def on_the_same(a: Made, b: Made) -> tuple[Records, Records] | None:
 def same_words(a: Made, b: Made) -> tuple[str, bool]:
     """(how the trained models' answers compare, True when all are the same, or when neither was asked).
 
-    Where the folders are not at hand, the hashes in the passports tell.
+    Where the folders are not at hand, or hold no answers (references/NAME), the hashes in the passports tell.
     """
     if unasked := not_asked(a, b):
         return unasked
@@ -56,7 +56,9 @@ def same_words(a: Made, b: Made) -> tuple[str, bool]:
         return "unknown: neither a run folder nor a hash in the passport", False
     if first == second:
         return "the same by their hashes", True
-    return "they differ by their hashes: name the run folders to see how many", False
+    without = " and ".join(side for side, made in (("A", a), ("B", b)) if made.folder and not of_run(made))
+    how_many = f"not kept in {without}" if without else "name the run folders to see how many"
+    return f"they differ by their hashes: {how_many}", False
 
 
 def kept(facts: dict[str, Any]) -> str | None:

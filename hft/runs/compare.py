@@ -21,6 +21,8 @@ MOST, MEAN = 2e-2, 8e-3
 MEAN_REWARD = 0.05
 # What two runs of one recipe share; another value of these means another run, whatever the curves say.
 DECISIVE = ("recipe", "data", "base model", "parent")
+# Where a recipe says that its model lies. The same files in another folder are the same model: `base model` tells.
+PLACE = ("model.name", "model.revision")
 
 
 class Comparison(NamedTuple):
@@ -34,7 +36,7 @@ class Comparison(NamedTuple):
 
 
 def find(place: str) -> Made:
-    """A run folder, a recipe's newest run, or a passport file; beside a passport.json its run is at hand.
+    """A run or reference folder, a recipe's newest run, or a passport file; beside a passport.json its run is at hand.
 
     Raises HftError for anything else.
     """
@@ -75,7 +77,7 @@ def compare(a: Made, b: Made, most: float = MOST, mean: float = MEAN) -> Compari
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(what, in words or an empty text) in the order that matters."""
-    values = changed(flat(a["recipe"]["values"]), flat(b["recipe"]["values"]), frozenset({"description"}))
+    values = changed(decisive(a, b), decisive(b, a))
     python = "the Python beside it" if a["recipe"]["python"] != b["recipe"]["python"] else ""
     yield "recipe", values or python
     order = "other rows, or in another order" if a["data"]["tokens_in_order"] != b["data"]["tokens_in_order"] else ""
@@ -86,6 +88,16 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, str
     yield "image", changed(in_image(a), in_image(b))
     yield "machine", changed(machine(a), machine(b))
     yield "plan", changed(a["plan"], b["plan"], frozenset({"why", "expected_gib", "correction"}))
+
+
+def decisive(facts: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's values that make a run another one than `other`: exports come after it, and a folder is no model."""
+    aside = ("description", "export", *(PLACE if facts["model"]["files"] and other["model"]["files"] else ()))
+    return {
+        key: value
+        for key, value in flat(facts["recipe"]["values"]).items()
+        if key not in aside and not key.startswith("export.")
+    }
 
 
 def parent(facts: dict[str, Any]) -> dict[str, Any]:
@@ -134,8 +146,8 @@ def changed(a: dict[str, Any], b: dict[str, Any], aside: frozenset[str] = frozen
 
 
 def short(value: Any) -> str:
-    """A value in few characters; of a hash its beginning."""
-    text = str(value)
+    """A value in few characters, on one line; of a hash its beginning."""
+    text = str(value).replace("\n", "\\n") or "''"
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 

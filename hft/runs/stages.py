@@ -45,16 +45,13 @@ def find(loaded: Loaded) -> Start | None:
     parent = loaded.recipe.parent
     if not parent:
         return None
-    done = {run: facts for run in runs.every(parent.recipe) if (facts := runs.passport(run))}
-    # A smoke test is no stage where there is a whole run.
-    whole = [run for run, facts in done.items() if runs.whole(facts)]
-    if not done:
+    run = newest(parent.recipe)
+    if not run:
         raise HftError(
             f"{loaded.name} starts from {parent.recipe}, which has no finished run in {runs.root()}",
             f'make train RECIPE="{parent.recipe} {loaded.name}"',
         )
-    run = (whole or list(done))[-1]
-    passport = done[run]
+    passport = runs.finished_passport(run)
     return Start(
         recipe=parent.recipe,
         run=run.name,
@@ -63,6 +60,13 @@ def find(loaded: Loaded) -> Start | None:
         start=parent.weights,
         changed=changes(run, passport),
     )
+
+
+def newest(name: str) -> Path | None:
+    """The newest finished run of a recipe; None where there is none. A smoke test is no stage where one is whole."""
+    done = {run: facts for run in runs.every(name) if (facts := runs.passport(run))}
+    whole = [run for run, facts in done.items() if runs.whole(facts)]
+    return (whole or list(done))[-1] if done else None
 
 
 def weights(run: Path, passport: dict[str, Any]) -> str:

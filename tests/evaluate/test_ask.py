@@ -1,6 +1,7 @@
 """Asking the held-out questions, with a model that only pretends: once, again, bare, drawn, measured."""
 
 import json
+import shutil
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from characters import Characters
 
 from hft.data import tokens
-from hft.data.prepare import Prepared
+from hft.data.prepare import Also, Prepared
 from hft.data.rows import Sample
 from hft.evaluate import ask, scores
 from hft.model.generate import Sampling
@@ -138,6 +139,47 @@ def test_a_record_of_a_reasoning_recipe_says_what_the_answer_consists_of(tmp_pat
 def test_a_prompt_that_opens_the_reasoning_counts_for_the_format(tmp_path):
     ask.ask(tmp_path, opened(REASONING, "a</think>34", questions=("<think>",)), "base")
     assert kept(tmp_path, "base")[0]["reasoning"]["format"] == 1.0
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_of_codeio_running_the_code_says_what_is_right(tmp_path):
+    given = opened(DRAWN, '{"input": {"n": -3}}', "It is 3.")
+    code = {"code": "def f(n):\n    return n * n", "name": "f", "input_json": '{"n": 3}', "output_json": "9"}
+    asked = [one._replace(row={**one.row, **code, "kind": "input"}) for one in given.prepared.evaluate]
+    given.prepared = given.prepared._replace(evaluate=asked)
+    ask.ask(tmp_path, given, "base")
+    first, second = kept(tmp_path, "base")
+    assert first["reasoning"] == {"right": 1.0, "format": 1.0, "tokens": 20}
+    assert second["reasoning"] == {"right": 0.0, "format": 0.0, "tokens": 8}
+    assert [one["right"] for one in first["drawn"]] == [1.0, 0.0, 1.0]
+
+
+def test_another_recipes_questions_are_asked_in_its_form_and_measured_as_it_does(tmp_path):
+    given, other = opened(PLAIN, "<think>a</think>34", "50"), opened(DRAWN)
+    loaded, [sample, _] = other.loaded, other.prepared.evaluate
+    given.prepared = given.prepared._replace(also={loaded.name: Also(loaded, [sample], None)})
+    ask.ask(tmp_path, given, "base")
+    own, too, drawing = given.backend.asked
+    assert own[0] == "asking base (questions)"
+    limit, told = loaded.recipe.evaluate.max_new_tokens, loaded.recipe.evaluate.reasoning
+    assert too == ("asking base@grpo_indonesian (questions)", ["ser: Told: 17 + 17?\n"], limit, None)
+    assert drawing[3] == Sampling(0.7, told.top_p, loaded.recipe.train.seed)
+    [record] = kept(tmp_path, "base@grpo_indonesian")
+    assert record["reasoning"] == {"right": 1.0, "format": 1.0, "tokens": 18}
+    assert (record["rewards"], len(record["drawn"])) == ({"format_exact": 3.0}, 3)
+    assert "reasoning" not in kept(tmp_path, "base")[0]
+
+
+def test_a_run_killed_before_another_recipes_questions_asks_only_those(tmp_path):
+    given, other = opened(PLAIN, "34"), opened(BARE)
+    given.prepared = given.prepared._replace(also={"two": Also(other.loaded, other.prepared.evaluate, None)})
+    ask.ask(tmp_path, given, "adapter")
+    (tmp_path / "answers" / "adapter@two.jsonl").unlink()
+    assert not ask.asked(tmp_path, given.loaded.recipe, given.prepared, "adapter")
+    given.backend.asked.clear()
+    ask.ask(tmp_path, given, "adapter")
+    assert [what for what, *_ in given.backend.asked] == ["asking adapter@two (questions)"]
+    assert ask.asked(tmp_path, given.loaded.recipe, given.prepared, "adapter")
 
 
 def test_without_held_out_rows_nothing_is_asked(tmp_path):

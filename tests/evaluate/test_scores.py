@@ -117,6 +117,60 @@ def test_the_gain_is_over_the_better_base_and_an_exports_over_the_trained_model(
     assert (kept["over"], kept["mean"], kept["low"]) == ("base-chat", 9.0, gain.low)
 
 
+def thinks(run, column, right, kept):
+    records = [
+        {**PLAIN[0], "id": str(number), "reasoning": {"right": hit, "format": form, "tokens": 9}}
+        for number, (hit, form) in enumerate(zip(right, kept, strict=True))
+    ]
+    scores.keep(run, column, records)
+
+
+def test_of_anothers_questions_right_answers_and_their_form_are_compared_with_the_base_alone(tmp_path):
+    answered(tmp_path, "base", [0] * 40)
+    answered(tmp_path, "base-chat", [1] * 40)
+    answered(tmp_path, "adapter", [1] * 40)
+    answered(tmp_path, "one-q8_0.gguf", [1] * 40)
+    thinks(tmp_path, "base@two", [1] * 20 + [0] * 20, [1] * 40)
+    thinks(tmp_path, "adapter@two", [1] * 15 + [0] * 25, [1] * 10 + [0] * 30)
+    columns = scores.of_run(tmp_path)
+    assert list(columns) == ["base", "base-chat", "adapter", "one-q8_0.gguf", "base@two", "adapter@two"]
+    gain = columns["adapter@two"].gain
+    assert (columns["base@two"].gain, gain.over, gain.points.mean) == (None, "base@two", -12.5)
+    assert {what: points.mean for what, points in gain.form.items()} == {"format": -75.0}
+    assert columns["adapter"].gain.form == {}
+    kept = json.loads((tmp_path / "evaluation.json").read_text())
+    assert list(kept["adapter@two"]["gain"]) == ["format", "high", "low", "mean", "over"]
+    assert scores.of_json(kept["adapter@two"]) == columns["adapter@two"]
+
+
+def test_a_sample_of_anothers_questions_says_of_how_many(tmp_path):
+    rows = {"evaluate": {"read": 3, "kept": 3}, "also two": {"read": 9, "not sampled": -6, "kept": 3}}
+    files.write_json(tmp_path / "data.json", {"rows": rows})
+    for column in ("base", "base@two"):
+        answered(tmp_path, column, [1, 0, 1])
+    assert [column.of for column in scores.of_run(tmp_path).values()] == [None, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("base", ("base", "")),
+        ("adapter@one", ("adapter", "one")),
+        ("model@a@b", ("model", "a@b")),
+        ("a@b-q8_0.gguf", ("a@b-q8_0.gguf", "")),
+    ],
+)
+def test_a_columns_name_says_whose_questions_it_was_asked(name, parts):
+    assert scores.apart(name) == parts
+    assert not parts[1] or scores.of_others(*parts) == name
+
+
+def test_questions_whose_words_have_changed_are_no_gain(tmp_path):
+    for column, asked in (("base", "one?"), ("adapter", "two?")):
+        scores.keep(tmp_path, column, [{**PLAIN[0], "id": "1", "question": asked}])
+    assert scores.of_run(tmp_path)["adapter"].gain is None
+
+
 def test_other_questions_are_no_gain(tmp_path):
     answered(tmp_path, "base", [0, 1, 0])
     answered(tmp_path, "adapter", [0, 1])

@@ -76,6 +76,36 @@ def test_the_table_of_a_reasoning_recipe():
     )
 
 
+def test_anothers_questions_have_a_table_of_their_own_which_says_what_was_forgotten():
+    def thinks(right, kept, gain=None):
+        reasoning = {"right": share(*right), "format": share(*kept), "tokens": Interval(9, 9, 9)}
+        return Column(40, BASE.scores, reasoning=reasoning, of=99, gain=gain)
+
+    form = {"format": Interval(-75, -85.8, -58.5)}
+    gain = Gain("base@two", Interval(-12.5, -30, 5.1), form)
+    both = {
+        "base": replace(BASE, by={}),
+        "adapter": replace(ADAPTER, by={}),
+        "base@two": thinks((50, 35, 65), (100, 91, 100)),
+        "adapter@two": thinks((37.5, 24, 53), (25, 14, 40), gain),
+        "base@one": replace(BASE, by={}),
+        "adapter@one": replace(BASE, by={}, gain=Gain("base@one", Interval(4, 1, 7))),
+    }
+    own, two, one = table(both).split("\n\n")
+    assert own == table({name: column for name, column in both.items() if "@" not in name})
+    assert two == (
+        "40 of 99 held-out questions of two (a sample), scores x 100 [95 % interval]\n"
+        "                   base                 adapter\n"
+        "answer right       50.0 [35.0, 65.0]    37.5 [24.0, 53.0]\n"
+        "format kept        100.0 [91.0, 100.0]  25.0 [14.0, 40.0]\n"
+        "tokens, not x 100  9.0 [9.0, 9.0]       9.0 [9.0, 9.0]\n"
+        "adapter: answer right -12.5 [-30.0, +5.1] against base, on the same questions: within chance\n"
+        "adapter: format kept -75.0 [-85.8, -58.5] against base, on the same questions: forgotten"
+    )
+    assert one.splitlines()[0] == "500 held-out questions of one, scores x 100 [95 % interval]"
+    assert one.splitlines()[-1] == "adapter: exact match +4.0 [+1.0, +7.0] against base, on the same questions: learned"
+
+
 def test_a_column_without_rewards_keeps_them_out_of_the_table():
     rewarded = replace(BASE, reward=Interval(1, 1, 1), rewards={"answer": Interval(1, 1, 1)})
     assert "reward" not in table({"base": BASE, "adapter": rewarded})

@@ -16,9 +16,9 @@ def test_a_shipped_recipe_is_correct(name, invoke):
     assert result.exit_code == 0, result.output
     assert result.output.startswith(f"{name}: correct (digest ")
     head = (ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[:3]
-    stages = {"medical_1": "medical_1 medical_2", "medical_quickstart_1": "medical_quickstart_1 medical_quickstart_2"}
-    several = stages.get(name.replace("_2", "_1"))
-    assert head[1] == "# Run:    make train RECIPE=" + (f'"{several}"' if several else name)
+    line = name.rpartition("_")[0]
+    several = f'"{line}_1 {line}_2"' if name.startswith("medical_") else name
+    assert head[1] == f"# Run:    make train RECIPE={several}"
     assert head[2].startswith("# Change: cp recipes/")
 
 

@@ -125,6 +125,52 @@ def test_each_difference_has_its_verdict_and_is_named_first(changes, verdict, fi
     assert (result.verdict, (result.differences or [None])[0]) == (verdict, first)
 
 
+def elsewhere(**files):
+    """The run with a model that its recipe found in a folder."""
+    values = {
+        "description": "a",
+        "model": {"name": "models/m", "revision": "local"},
+        "train": RUN["recipe"]["values"]["train"],
+    }
+    return change({"recipe>values": values, "model": {"name": "models/m", "commit": None, "files": files}})
+
+
+def from_the_hub(**files):
+    """The run with a model that its recipe had from the Hub."""
+    values = {**elsewhere()["recipe"]["values"], "model": {"name": "lab/m", "revision": "main"}}
+    return change({"recipe>values": values, "model": {"name": "lab/m", "commit": "c", "files": files}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict", "first"),
+    [
+        (from_the_hub(weights="m"), elsewhere(weights="m"), "identical", None),
+        (from_the_hub(weights="m"), elsewhere(weights="n"), "differ", ("base model", "weights: m / n")),
+        (
+            from_the_hub(),  # content that is not known cannot be the same
+            elsewhere(weights="m"),
+            "differ",
+            ("recipe", "model.name: lab/m / models/m; model.revision: main / local"),
+        ),
+    ],
+)
+def test_a_model_in_another_folder_is_the_same_model(one, other, verdict, first):
+    result = compare.compare(Made("A", one), Made("B", other))
+    assert (result.verdict, (result.differences or [None])[0]) == (verdict, first)
+
+
+def test_exports_come_after_a_run_and_make_it_no_other():
+    one, other = (change({"recipe>values>export": {"formats": formats, "max_drop": 5.0}}) for formats in ([], ["q8_0"]))
+    assert compare.compare(Made("A", one), Made("B", other)).verdict == "identical"
+    assert compare.compare(Made("A", RUN), Made("B", other)).verdict == "identical"  # an older version without the key
+
+
+def test_a_difference_stands_on_one_line():
+    one, other = (change({"recipe>values>prompt": {"prefill": prefill}}) for prefill in ("", "<think>\n"))
+    result = compare.compare(Made("A", one), Made("B", other))
+    assert result.differences == [("recipe", "prompt.prefill: '' / <think>\\n")]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "said", "together"),
     [
@@ -248,6 +294,25 @@ def test_passports_alone_are_judged_by_the_difference_of_their_shares(invoke, tm
         files.write_json(tmp_path / f"{name}.json", change({"evaluation": {"adapter": one}, **more}))
     _, found = lines(invoke, tmp_path / "a.json", tmp_path / "b.json")
     assert (found["verdict"], found["scores"]) == (verdict, f"{said} {answers.FROM_PASSPORTS}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "verdict"),
+    [
+        ({}, "the same by their hashes", "identical"),
+        ({**CLOSE, "artefacts>answers/adapter.jsonl": "z"}, "they differ by their hashes: not kept in {}", "match"),
+    ],
+)
+def test_a_published_reference_holds_no_answers(invoke, tmp_path, changes, said, verdict):
+    """references/NAME has passport, evaluation and metrics, and scores are then those of the passports."""
+    mine = folder(tmp_path / "mine", answered(68, 4), changes)
+    reference = folder(tmp_path / "reference", answered(68, 4))
+    (reference / "answers" / "adapter.jsonl").unlink()
+    (reference / "answers").rmdir()
+    for sides, side in (((mine, reference), "B"), ((reference, mine), "A")):
+        code, found = lines(invoke, *sides)
+        assert (code, found["answers"], found["verdict"]) == (0, said.format(side), verdict)
+        assert found["scores"] == f"exact match 94.4 / 94.4, difference +0.0 [-8.8, +8.8] {answers.FROM_PASSPORTS}"
 
 
 def test_other_questions_are_not_paired(invoke, tmp_path):

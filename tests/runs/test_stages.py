@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import yaml
+from conftest import ROOT
 
 from hft import check, files
 from hft.errors import HftError
@@ -280,10 +281,28 @@ CHAIN = (
 )
 
 
+TOO = ("base@medical_quickstart_1", "adapter@medical_quickstart_1")
+
+
+def asking_too(folder):
+    """A copy of the two stages' recipes, the second asking the first one's questions too."""
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    path = folder / "recipes" / "medical_quickstart_2.yaml"
+    path.write_text(path.read_text().replace("evaluate:\n  max", "evaluate:\n  also: [medical_quickstart_1]\n  max"))
+    return folder / "recipes"
+
+
+def answers(run, column):
+    return files.read_jsonl(run / "answers" / f"{column}.jsonl")
+
+
 @pytest.mark.slow
 def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
-    """Real training: stage 2 starts from the merged weights of stage 1; what is finished is left alone."""
-    place = {"HFT_BACKEND": "plain"}
+    """Real training: stage 2 starts from the merged weights of stage 1; what is finished is left alone.
+
+    Stage 2 is asked stage 1's questions too.
+    """
+    place = {"HFT_BACKEND": "plain", "HFT_RECIPES": str(asking_too(tmp_path))}
     done = shell(*CHAIN, **place)
     assert done.returncode == 0, done.stdout + done.stderr
     [first], [second] = (list((tmp_path / "runs" / f"medical_quickstart_{n}").glob("2*")) for n in (1, 2))
@@ -299,16 +318,24 @@ def test_a_chain_is_trained_merged_and_goes_on_after_a_kill(shell, tmp_path):
     }
     assert after["model"]["name"] == f"medical_quickstart_1/{first.name}"
     assert after["model"]["files"]["model.safetensors"] == before["artefacts"]["merged/model.safetensors"]
-    assert set(before["evaluation"]) == set(after["evaluation"]) == {"base", "base-chat", "adapter", "merged"}
+    assert set(before["evaluation"]) == {"base", "base-chat", "adapter", "merged"}
+    assert set(after["evaluation"]) == {*before["evaluation"], *TOO}
+    assert "\n4 of 60 held-out questions of medical_quickstart_1 (a sample), scores x 100" in done.stdout
+    asked = [answers(first, "merged"), *(answers(second, column) for column in TOO)]
+    assert {tuple(record["id"] for record in records) for records in asked} == {tuple(one["id"] for one in asked[0])}
+    assert [one["answer"] for one in asked[0]] == [one["answer"] for one in asked[1]], "the base is the merged stage 1"
 
     adapter = after["artefacts"]["adapter/adapter_model.safetensors"]
     (second / runs.PASSPORT).unlink()
     for name in ("adapter", "merged", "checkpoints/checkpoint-2"):
         shutil.rmtree(second / name)
+    (second / "answers" / f"{TOO[1]}.jsonl").unlink()
     done = shell(*CHAIN, **place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Nothing to train: {first.resolve()}" in done.stdout.replace(
         str(tmp_path / "runs"), str((tmp_path / "runs").resolve())
     )
     assert "Going on after step 1" in done.stdout
+    assert f"asking {TOO[0]}" not in done.stdout
+    assert f"asking {TOO[1]} (questions)" in done.stdout
     assert runs.passport(second)["artefacts"]["adapter/adapter_model.safetensors"] == adapter
