@@ -169,7 +169,7 @@ def own_settings(name: str, label: str) -> list[str]:
     return searched[label]
 
 
-@click.command(help=__doc__)
+@click.command(help=(__doc__ or "").replace("\n\n    ", "\n\n\b\n    "))
 @click.argument("name")
 @click.option("--part", type=click.Choice(PARTS), help="Only this part. Without it: the search, then the runs.")
 @click.option("--labels", help="Only these entries, such as reference,plain.")
@@ -191,6 +191,11 @@ def main(
     into: Path | None,
 ) -> None:
     """The command line."""
+    if folders := [one for one in settings if "=/" in one or "=~" in one]:
+        raise HftError(
+            f"{folders[0]}: passports of a line are published, and this one would name a folder of this machine",
+            "name it relative to here, such as --set model.name=models/qwen",
+        )
     line = Line((into or Path("runs/lines") / name).resolve(), sys.executable)
     failed = 0
     for this in (part,) if part else PARTS:
