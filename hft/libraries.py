@@ -11,6 +11,7 @@ def quiet() -> None:
     """Private compile caches, no telemetry, no progress bars and no banners but our own."""
     private = files.cache() / f"unsloth-{os.getuid()}"  # each user of a shared cache has one
     settings = {
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait give their core to what else runs, instead of spinning
         "UNSLOTH_COMPILE_LOCATION": str(private),  # its default, the working directory, is imported as code
         "UNSLOTH_DISABLE_STATISTICS": "1",
         "UNSLOTH_DISABLE_AUTO_UPDATES": "1",

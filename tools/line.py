@@ -24,6 +24,7 @@ import yaml
 from hft import files
 from hft.errors import HftError
 from hft.evaluate import scores
+from hft.recipe import file as recipe_file
 
 REFERENCES = Path(__file__).resolve().parent.parent / "references"
 PARTS = ("search", "runs")
@@ -154,11 +155,18 @@ def entries(name: str, part: str, more: list[str]) -> list[Entry]:
             one["label"],
             part,
             one.get("recipe", told["recipe"]),
-            [*shared, *one.get("set", []), *more],
+            [*shared, *one.get("set", []), *fitting(one.get("recipe", told["recipe"]), more)],
             list(one.get("options", [])),
         )
         for one in told.get(part, [])
     ]
+
+
+def fitting(recipe: str, settings: list[str]) -> list[str]:
+    """The settings without those that say where a model lies, for a stage: it has its parent's."""
+    if not recipe_file.load(recipe).recipe.parent:
+        return settings
+    return [one for one in settings if not one.startswith(("model.name=", "model.revision="))]
 
 
 def own_settings(name: str, label: str) -> list[str]:

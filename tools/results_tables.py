@@ -141,12 +141,17 @@ def searched(search: list[dict[str, Any]], reference: dict[str, Any]) -> str:
         name = f"**{entry['label']}** (chosen)" if is_chosen(entry, reference) else entry["label"]
         own = " ".join(f"`{word}`" for word in typed(entry) if word not in shared) or "the recipe as it was"
         cells = [cell(Interval(**entry["scores"][key])) if key in entry.get("scores", {}) else "-" for key in keys]
-        failed = f" (failed, exit code {entry['exit']})" if entry["exit"] else ""
+        failed = f" ({ended(entry['exit'])})" if entry["exit"] else ""
         peak = f"{entry['peak_gib']:.1f}" if entry.get("peak_gib") else "-"
         hashed = f"`{entry['adapter'][:12]}`" if entry.get("adapter") else "-"
         lines.append([name + failed, own, *cells, f"{entry['seconds']:.0f}", peak, hashed])
     names = [(SHARES | REASONING)[key] for key in keys]
     return table(["configuration", "settings", *names, "s in all", "peak GiB", "weights"], lines)
+
+
+def ended(code: int) -> str:
+    """How a configuration without a result ended: by hand (hft's own 130, a signal), or by itself."""
+    return "stopped" if code == 130 or code < 0 else f"failed, exit code {code}"
 
 
 def typed(entry: dict[str, Any]) -> list[str]:

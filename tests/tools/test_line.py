@@ -5,6 +5,7 @@ import stat
 
 import line
 import pytest
+from conftest import ROOT
 from click.testing import CliRunner
 
 DESCRIBED = """
@@ -38,6 +39,11 @@ echo "{\\"id\\": \\"1\\", \\"exact_match\\": $hit, \\"f1\\": $hit, \\"contains\\
 def folder(tmp_path, monkeypatch):
     (tmp_path / "references" / "small").mkdir(parents=True)
     (tmp_path / "references" / "small" / "line.yaml").write_text(DESCRIBED, encoding="utf-8")
+    (tmp_path / "recipes").mkdir()
+    for name, shipped in (("small", "quickstart"), ("other", "medical_quickstart_2")):
+        text = (ROOT / "recipes" / f"{shipped}.yaml").read_text(encoding="utf-8")
+        (tmp_path / "recipes" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("HFT_RECIPES", str(tmp_path / "recipes"))
     python = tmp_path / "python"
     python.write_text(TRAINED, encoding="utf-8")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
@@ -67,7 +73,13 @@ def test_an_entry_has_what_all_share_then_its_own_then_the_callers(folder):
         settings=["data.train.file=a.jsonl", "export.formats=[]", "train.learning_rate=1.0e-4", "model.name=x"],
         options=[],
     )
-    assert line.entries("small", "runs", [])[1] == line.Entry("stage", "runs", "other", ["data.train.file=a.jsonl"], [])
+
+
+def test_a_stage_has_its_parents_model(folder):
+    settings = ["model.name=models/x", "model.revision=local", "train.seed=2"]
+    reference, stage = line.entries("small", "runs", settings)
+    assert reference.settings == ["data.train.file=a.jsonl", *settings]
+    assert stage == line.Entry("stage", "runs", "other", ["data.train.file=a.jsonl", "train.seed=2"], [])
 
 
 def test_the_search_says_each_score_and_what_failed(folder):
