@@ -5,8 +5,8 @@ import stat
 
 import line
 import pytest
-from conftest import ROOT
 from click.testing import CliRunner
+from conftest import ROOT
 
 DESCRIBED = """
 recipe: small
