@@ -24,7 +24,7 @@ metrics of the run that is called the reference, the passports of the runs besid
 A run of your own is compared with it by `hft compare NAME references/NAME`.
 
 Scores are x 100, with 95 % intervals in brackets. A gain is a difference on the same questions: of the trained model
-over the better base, of an export over the trained model. `base` is asked in the form that is trained, `base-chat`
+over the best base, of an export over the trained model. `base` is asked in the form that is trained, `base-chat`
 fairly: in its own chat template, after a few training rows, a short answer wanted; `-bare`: without the instruction."""
 WEIGHTS = (".safetensors", ".bin")
 LIBRARIES = ("torch", "cuda", "transformers", "trl", "peft", "unsloth", "vllm", "bitsandbytes")

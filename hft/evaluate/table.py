@@ -8,7 +8,7 @@ from hft.evaluate.scores import Column
 from hft.terminal import columns
 
 SCORES = {"exact_match": "exact match", "f1": "character F1", "contains": "contains"}
-REASONING = {"right": "answer right", "format": "format kept", "language": "reasoning in its language"}
+REASONING = {"right": "answer right", "format": "format kept", "language": "answer in its language"}
 FAIR = f"{scores.CHAT}: the base in its own chat template, shown a few training rows, a short answer wanted"
 
 

@@ -57,7 +57,7 @@ class Evaluate(Section):
     baseline: Annotated[Baseline | None, BeforeValidator(off_or_on)] = Field(
         Baseline(),
         description="ask the base also as it was trained to be asked, where it has a chat template: "
-        "the gain is counted over its better column; false: not",
+        "the gain is counted over its best column; false: not",
     )
     max_new_tokens: Count = Field(32, description="tokens an answer may have")
     by: str | None = Field(None, description="column to break the scores down by")
