@@ -116,7 +116,7 @@ def prove(run: Path, replay: int | None, wishes: Wishes) -> None:
 def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
     """Train the first steps in a scratch folder with the run's own plan.
 
-    Raises HftError when the losses leave the tolerance.
+    Raises HftError when the losses, or the rewards of method grpo, leave the tolerance.
     """
     loaded = recipe_file.load_run(run)
     wishes = wishing.kept(facts["plan"], wishes)
@@ -131,8 +131,9 @@ def again(run: Path, facts: dict, steps: int, wishes: Wishes) -> None:
                 Path(scratch, other.name).symlink_to(other)
         shortened = loaded._replace(recipe=loaded.recipe.model_copy(update=quiet))
         made = pipeline.train(shortened, wishes, max_steps=steps, anyway=True)
-        losses = runs.finished_passport(made)["training"]["losses"]
-    curve, together = compare.curves(facts["training"]["losses"][: len(losses)], losses, compare.MOST, compare.MEAN)
+        now = runs.finished_passport(made)
+    before = {"losses": facts["training"]["losses"][:steps], "rewards": facts["training"].get("rewards", [])[:steps]}
+    curve, together = compare.training({**facts, "training": before}, now, compare.MOST, compare.MEAN)
     if not together:
         raise HftError(
             f"{run}: its first steps come out otherwise here: {curve}",

@@ -252,3 +252,28 @@ def test_a_stage_is_replayed_from_its_parent(lab, run, capsys):
     assert lab.calls[0].endswith(f"/one/{run.name}/merged")
     assert json.loads((stage / "parent.json").read_text())["run"] == run.name
     assert check.load("two").digest == runs.passport(stage)["recipe"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "said"),
+    [
+        ([0.5, 0.6, 0.7], "Replayed: 3 steps, the same mean reward at each"),
+        ([0.5, 0.6, 0.1], "difference -0.600 [-0.600, -0.600]; other rewards from step 3"),
+    ],
+)
+def test_a_replay_of_a_training_by_reward_compares_rewards(lab, run, capsys, monkeypatch, rewards, said):
+    facts = json.loads((run / "passport.json").read_text(encoding="utf-8"))
+    facts["recipe"]["values"]["method"] = "grpo"
+    facts["training"] |= {"losses": [0.0] * 4, "rewards": [0.5, 0.6, 0.7, 0.9]}
+    files.write_json(run / "passport.json", facts)
+    again = {**facts, "training": {"losses": [0.1] * 3, "rewards": rewards}}
+    monkeypatch.setattr(finished.pipeline, "train", lambda *given, **named: "made")
+    kept = finished.runs.finished_passport
+    monkeypatch.setattr(finished.runs, "finished_passport", lambda made: again if made == "made" else kept(made))
+    if rewards[-1] == 0.7:
+        finished.prove(run, 3, PLAIN)
+        assert capsys.readouterr().out.endswith(f"{said}\n")
+        return
+    with pytest.raises(HftError) as error:
+        finished.prove(run, 3, PLAIN)
+    assert said in error.value.problem
