@@ -8,7 +8,9 @@ from hft.recipe.section import Count, Section
 
 
 def all_is_none(value: Any) -> Any:
-    """None for `all`."""
+    """None for `all`. Raises ValueError for another word."""
+    if isinstance(value, str) and value != "all":
+        raise ValueError(f"write a number of rows, or all: not {value!r}")
     return None if value == "all" else value
 
 

@@ -1,8 +1,9 @@
-"""The section `evaluate`: other recipes whose questions are asked too."""
+"""The section `evaluate`: how many rows, and other recipes whose questions are asked too."""
 
 import pytest
 from good import GOOD
 
+from hft.errors import HftError
 from hft.recipe import file as recipe_file
 
 HELD = GOOD.replace("prompt:\n", "  held_out: 0.5\nprompt:\n")
@@ -38,3 +39,10 @@ def test_what_is_no_list_is_named_with_its_line(recipes, invoke):
     result = invoke("check", "mine", HFT_RECIPES=str(recipes))
     assert result.exit_code == 1
     assert "  line 20: evaluate.also: input should be a valid list, not 'other'\n" in result.output
+
+
+def test_a_word_for_a_number_of_rows_is_told_which_one_there_is():
+    with pytest.raises(HftError) as error:
+        recipe_file.load("quickstart", ("evaluate.rows=some",))
+    assert "evaluate.rows: write a number of rows, or all: not 'some'" in error.value.problem
+    assert recipe_file.load("quickstart", ("evaluate.rows=all",)).recipe.evaluate.rows is None
