@@ -46,6 +46,7 @@ class Line(NamedTuple):
     metrics: list[dict[str, Any]]  # a row a step
     others: dict[str, dict[str, Any]]  # passports by label
     search: list[dict[str, Any]]
+    notes: list[str]  # what the numbers say and do not say, by whoever ran it: paragraphs of line.yaml
 
 
 def read(folder: Path) -> Line:
@@ -61,6 +62,7 @@ def read(folder: Path) -> Line:
         files.read_jsonl(metrics) if metrics.exists() else [],
         {label: json.loads(kept[label].read_text(encoding="utf-8")) for label in labels},
         json.loads(search.read_text(encoding="utf-8")) if search.exists() else [],
+        [" ".join(note.split()) for note in told.get("notes") or []],
     )
 
 
@@ -85,6 +87,7 @@ def section(line: Line) -> str:
     commands = f"{command(facts)}\nhft compare {facts['recipe']['name']} references/{line.name}"
     parts = [
         f"## {line.name}",
+        *line.notes,
         f"```bash\n{commands}\n```",
         "\n".join(f"- {what}: {said}" for what, said in about(facts)),
         *tables.asked(facts["evaluation"] or {}),

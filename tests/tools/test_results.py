@@ -433,3 +433,14 @@ def test_ticks_are_round_numbers_around_the_values(values, expected):
 def test_many_steps_become_the_means_of_neighbours():
     points = curve_figure.thinned([float(step) for step in range(1, 301)])
     assert (len(points), points[0], points[-1]) == (150, (1.5, 1.5), (299.5, 299.5))
+
+
+def test_notes_stand_above_the_numbers(hft_results):
+    visit(*RUNS)
+    Path("references/small").mkdir()
+    Path("references/small/line.yaml").write_text(
+        "recipe: small\nnotes:\n  - >-\n    Not much:\n    12 rows.\n", "utf-8"
+    )
+    hft_results("keep", "visit", "small")
+    hft_results("write")
+    assert "## small\n\nNot much: 12 rows.\n\n```bash\n" in Path("docs/results.md").read_text(encoding="utf-8")
