@@ -4,11 +4,15 @@ import contextlib
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
+
+from hft import files
+from hft.export import llamacpp
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -20,6 +24,41 @@ settings.load_profile("hft")
 
 def pytest_addoption(parser):
     parser.addoption("--write-golden", action="store_true", help="write tests/train/golden_losses.json anew")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_cache(tmp_path_factory):
+    """The user's cache; another one takes its place while tests run, for fixtures that several of them share."""
+    users = files.cache()
+    (users / "models").mkdir(parents=True, exist_ok=True)  # half a minute for each model: made there, and kept
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HFT_CACHE", str(cache_beside(users, tmp_path_factory)))
+        yield users
+
+
+@pytest.fixture(autouse=True)
+def own_cache(request, users_cache, tmp_path_factory, monkeypatch):
+    """A cache of the test's own, so that no test knows the answers of another one."""
+    if request.node.get_closest_marker("export"):
+        monkeypatch.setenv("HFT_CACHE", str(users_cache))
+        llamacpp.home()  # minutes: built there, and kept
+    monkeypatch.setenv("HFT_CACHE", str(cache_beside(users_cache, tmp_path_factory)))
+
+
+def cache_beside(users, tmp_path_factory):
+    """A new cache with all that takes minutes to make of the user's, and nothing of their rows and answers."""
+    own = tmp_path_factory.getbasetemp() / "caches" / uuid.uuid4().hex
+    own.mkdir(parents=True)
+    for there in users.glob("[!.]*"):
+        if not there.name.startswith(("answers", "tokenised")):
+            (own / there.name).symlink_to(there.resolve())
+    return own
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    """Pretended bases are asked each time; a module of tests that wants their answers kept has its own such fixture."""
+    monkeypatch.setattr("hft.evaluate.known.base_of", lambda opened: None)
 
 
 @pytest.fixture

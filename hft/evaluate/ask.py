@@ -7,7 +7,8 @@ from typing import Any
 from hft.data import formats, tokens
 from hft.data.prepare import Prepared
 from hft.data.rows import Sample
-from hft.evaluate import baseline, grader, metrics, reasoning, scores, thoughts, verified
+from hft.evaluate import baseline, grader, known, metrics, reasoning, scores, thoughts, verified
+from hft.evaluate.known import Asked
 from hft.evaluate.reasoning import Tags
 from hft.model.generate import Sampling
 from hft.recipe.file import Loaded
@@ -21,23 +22,24 @@ def ask(run: Path, opened: Any, column: str, again: bool = False) -> None:
 
     A reasoning recipe may want them asked without its instruction too, and several answers drawn to each; the base is
     asked in its own chat template too. The questions of the recipes of `evaluate.also` follow, as those ask them.
+    What the base has said to the same questions in an earlier run is known, unless it is to be asked `again`.
     opened: a train.session.Opened; where nothing is to be asked, one without a model will do
     """
     if not opened.prepared.evaluate or (asked(run, opened.loaded.recipe, opened.prepared, column) and not again):
         return
+    base = known.base_of(opened) if column == "base" else None
     for name in names(opened.loaded.recipe, opened.prepared, column):
         if again or not answers_file(run, name).exists():
             asker, samples = questions(opened, name)
             with without_adapter(opened) if name.startswith("base") else nullcontext():
-                answers, drawn = answered(opened, name, asker, samples)
+                answers, drawn = answered(opened, name, asker, samples, base, again)
             scores.keep(run, name, records(asker, samples, answers, opened.tokenizer, drawn))
 
 
 def without_adapter(opened: Any) -> AbstractContextManager:
     """The model without its new adapter: that adds zeros, and on a CPU a third of the time."""
-    parent = opened.loaded.recipe.parent
-    goes_on = parent is not None and parent.weights == "adapter"  # its adapter is part of the base
-    return opened.model.disable_adapter() if opened.loaded.recipe.lora and not goes_on else nullcontext()
+    recipe = opened.loaded.recipe
+    return opened.model.disable_adapter() if recipe.lora and not known.goes_on(recipe) else nullcontext()
 
 
 def asked(run: Path, recipe: Recipe, prepared: Prepared, column: str) -> bool:
@@ -80,15 +82,23 @@ def bare(samples: list[Sample], loaded: Loaded, tokenizer: Any) -> list[Sample]:
     ]
 
 
-def answered(opened: Any, name: str, asker: Loaded, samples: list[Sample]) -> tuple[list[str], list[list[str]]]:
-    """(the greedy answer to each question, those drawn to each where the recipe that asks wants some)."""
+def answered(
+    opened: Any, name: str, asker: Loaded, samples: list[Sample], base: dict[str, Any] | None, again: bool
+) -> tuple[list[str], list[list[str]]]:
+    """(the greedy answer to each question, those drawn to each where the recipe that asks wants some).
+
+    base: what known.base_of says of a base whose answers are kept between runs
+    """
     told = asker.recipe.evaluate
     short = name == scores.CHAT and baseline.one_line(asker, opened.tokenizer)
 
     def answer(what: str, ids: list[list[int]], sampling: Sampling | None = None) -> list[str]:
-        return opened.backend.generate(
-            opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling, short
-        )
+        def ask_model() -> list[str]:
+            return opened.backend.generate(
+                opened.model, opened.tokenizer, ids, told.max_new_tokens, opened.plan, what, sampling, short
+            )
+
+        return known.answers(name, base, Asked(ids, told.max_new_tokens, sampling, short), ask_model, again)
 
     ids = [sample.tokens.prompt_ids for sample in samples]
     answers = answer(f"asking {name} (questions)", ids)

@@ -11,7 +11,7 @@ from characters import Characters
 from hft.data import tokens
 from hft.data.prepare import Also, Prepared
 from hft.data.rows import Sample
-from hft.evaluate import ask, scores
+from hft.evaluate import ask, known, scores
 from hft.model.generate import Sampling
 from hft.recipe import file as recipe_file
 
@@ -180,6 +180,33 @@ def test_a_run_killed_before_another_recipes_questions_asks_only_those(tmp_path)
     ask.ask(tmp_path, given, "adapter")
     assert [what for what, *_ in given.backend.asked] == ["asking adapter@two (questions)"]
     assert ask.asked(tmp_path, given.loaded.recipe, given.prepared, "adapter")
+
+
+def test_in_another_run_the_bases_answers_are_known_and_the_trained_models_are_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(known, "base_of", lambda opened: {"files": {}})
+    other = opened(DRAWN)
+    also = {"two": Also(other.loaded, other.prepared.evaluate[:1], None)}
+    said = {}
+    for run, again in (("first", False), ("second", False), ("third", True)):
+        given = opened(BARE, f"{run} 34", f"{run} 50")
+        given.prepared = given.prepared._replace(also=also)
+        (tmp_path / run).mkdir()
+        for column in ("base", "adapter"):
+            ask.ask(tmp_path / run, given, column, again)
+        said[run] = [what.partition(" (")[0] for what, *_ in given.backend.asked]
+    base = ["asking base", "asking base-bare", "asking base@two", "drawing from base@two"]
+    adapter = [what.replace("base", "adapter") for what in base]
+    assert said == {"first": base + adapter, "second": adapter, "third": base + adapter}
+    assert capsys.readouterr().out == (
+        "base: 2 answers known from an earlier run\n"
+        "base-bare: 2 answers known from an earlier run\n"
+        "base@two: 1 answer known from an earlier run\n"
+        "base@two: 3 drawn answers known from an earlier run\n"
+    )
+    for name in ("base", "base-bare", "base@two"):
+        first, second, third = (kept(tmp_path / run, name) for run in said)
+        assert first == second
+        assert third[0]["answer"] == "third 34"
 
 
 def test_without_held_out_rows_nothing_is_asked(tmp_path):
