@@ -3,8 +3,15 @@
 import os
 
 from hft import machine
+from hft.machine import Use
 from hft.plan import plan, wishes
 from hft.runs import folder as runs
+
+
+def used(seen, *gibs, by="python (pid 123)"):
+    """The machine with so many GiB of each GPU in use."""
+    pairs = zip(seen.gpus, gibs, strict=True)
+    return seen._replace(uses=tuple(Use(number, gib, gpu.memory, by) for number, (gpu, gib) in enumerate(pairs)))
 
 
 def wish(**options):

@@ -310,6 +310,7 @@ def test_the_8b_shape_learns_by_reinforcement(runs, qwen_8b, tmp_path, options):
     _, passport = reinforce(runs, tmp_path, (f"model.name={qwen_8b}",), *options, "--max-steps", steps)
     assert passport["training"]["steps"] == int(steps)
     assert passport["plan"]["generator"] == ("transformers" if "plain" in options else "vllm")
+    assert ("mismatch" in passport["training"]) == (passport["plan"]["generator"] == "vllm")
     assert set(passport["evaluation"]) == {"base", "base-bare", "base-chat", "adapter", "adapter-bare"}
 
 

@@ -16,6 +16,11 @@ Command = Callable[..., Any]
 PLAN: dict[str, dict[str, Any]] = {
     "--backend": {"help": "unsloth or plain. [environment: HFT_BACKEND]"},
     "--device": {"help": "cuda or cpu. [environment: HFT_DEVICE]"},
+    "--memory": {
+        "type": click.IntRange(min=1),
+        "metavar": "GIB",
+        "help": "Plan for at most so much of the card, else of the machine. [environment: HFT_MEMORY]",
+    },
     "--rows-per-device": {
         "type": click.IntRange(min=1),
         "help": "Rows in one forward pass. [environment: HFT_ROWS_PER_DEVICE]",
@@ -39,7 +44,7 @@ PLAN: dict[str, dict[str, Any]] = {
     "--generator": {"help": "transformers or vllm, for method: grpo. [environment: HFT_GENERATOR]"},
     "--vllm-memory": {
         "type": click.IntRange(5, 95),
-        "help": "Percent of the GPU for vLLM. [environment: HFT_VLLM_MEMORY]",
+        "help": "Percent of the GPU's free memory for vLLM. [environment: HFT_VLLM_MEMORY]",
     },
     "--standby/--no-standby": {
         "help": "vLLM gives its cache back while the model trains. [environment: HFT_STANDBY=yes]",

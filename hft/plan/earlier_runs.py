@@ -46,7 +46,7 @@ def measured(facts: dict[str, Any], recipe: Recipe, card: Gpu, setting: Setting)
     ratios = [
         (tried["checkpointing"], card.memory / tried["expected_gib"] * tried["correction"])
         for tried in training["out_of_memory"]
-        if tried["expected_gib"]
+        if tried["expected_gib"] and plan.get("memory") is None  # else the card was shared, and its size says nothing
     ]
     if training["steps"] == training["of_steps"] and plan["expected_gib"]:
         ratios.append((plan["checkpointing"], training["peak_gib"] / plan["expected_gib"] * plan["correction"]))

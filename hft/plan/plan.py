@@ -6,7 +6,7 @@ from typing import Any
 
 from hft.errors import HftError
 from hft.machine import Machine
-from hft.plan import generator, processes, rules, shape
+from hft.plan import estimate, generator, processes, room, rules, shape
 from hft.plan.micro_batches import Candidate, Setting, divisors
 from hft.plan.rules import Terms
 from hft.plan.wishes import Decision, Wishes, decide
@@ -20,6 +20,7 @@ class Plan:
 
     backend: str  # unsloth, or plain: transformers + PEFT + bitsandbytes
     device: str
+    memory: float | None  # GiB that it is made for, where others use the card or the user allows less; None: all
     rows_per_device: int  # rows in one forward pass
     processes: int  # training processes, each with its own GPU: torchrun's workers when there are several
     sharded: bool  # the processes share the weights too (FSDP2), instead of a copy for each
@@ -32,7 +33,7 @@ class Plan:
     generate_rows: int  # rows asked at once in evaluation
     save_every: int  # optimizer steps between checkpoints
     generator: str  # what writes completions (grpo) and answers: transformers, or vllm beside the model on one GPU
-    vllm_memory: float | None  # share of the GPU's memory that vLLM takes, its copy of the weights included
+    vllm_memory: float | None  # share of what is free of the GPU that vLLM takes, its copy of the weights included
     standby: bool  # vLLM gives its cache back while the model trains, and both take turns with that memory
     expected_gib: float | None  # peak of GPU memory by the estimate, where there is one; measured: in the passport
     correction: float  # of that estimate, by the peaks of earlier runs of this model on this card
@@ -44,10 +45,15 @@ class Plan:
         shared = " that share the weights" * self.sharded
         several = f"{self.accumulation} x {self.processes} processes{shared}"
         times = several if self.processes > 1 else str(self.accumulation)
+        memory = ""
+        if self.memory is not None:
+            memory = f", for {self.memory:g} GiB: {self.why['memory']}"
+            if self.expected_gib and self.expected_gib > estimate.room(self.memory):
+                memory += f"; and it takes about {self.expected_gib:.1f}"
         return (
             f"{self.backend} on {self.device}, {self.rows_per_device} rows x {times} = "
             f"{self.rows_per_device * self.accumulation * self.processes} a step{', unpadded' * self.padding_free}, "
-            f"{self.precision}, checkpointing {self.checkpointing}"
+            f"{self.precision}, checkpointing {self.checkpointing}{memory}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,11 +76,12 @@ def make(
     - rows per device and checkpointing: the fastest that fits by the estimate (micro_batches.py), for rows of these
       `lengths` (tokens, in training order), without them for the longest rows that the recipe allows. Where there is no
       estimate, a rule.
+    - memory: all of the smallest card, or what others leave of those that train, or what is wished (room.py).
     Raises HftError for a wish that cannot be.
     """
     device = rules.choose_device(wishes, machine)
     card = min(machine.gpus, key=lambda gpu: gpu.memory) if device.value == "cuda" else None
-    memory, known = card.memory if card else machine.memory, shape.of(recipe)
+    known = shape.of(recipe)
     chosen: dict[str, Decision[Any]] = {"device": device}
     chosen["deterministic"] = decide(wishes, "deterministic", False, "faster kernels, whose sums come in any order")
     backend = rules.choose_backend(wishes, recipe, device.value, chosen["deterministic"].value)
@@ -87,11 +94,13 @@ def make(
         sharded=sharded.value,
         processes=count.value,
     )
-    terms = Terms(recipe, wishes, card, memory, known, setting, chosen["precision"].value)
+    space = room.find(wishes, machine, max(1, count.value // wishes.servers) if card else None)
+    terms = Terms(recipe, wishes, card, space.memory, known, setting, chosen["precision"].value)
     estimated = rules.estimate_candidates(terms, lengths, history)
     rows, checkpointing = rules.cut(terms, estimated, lengths is not None)
-    written = generator.choose(wishes, recipe, device.value, backend.value, known, memory)
+    written = generator.choose(wishes, recipe, device.value, backend.value, known, space)
     chosen |= {
+        "memory": space.choice,
         "rows_per_device": rows,
         "checkpointing": checkpointing,
         **written._asdict(),

@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     recipe: Recipe
     wishes: Wishes
     card: Gpu | None  # the smallest of those that train; None on a CPU
-    memory: float  # GiB of that card, else of the machine
+    memory: float  # GiB of that card, else of the machine, that the plan is made for
     shape: Shape | None
     setting: Setting
     precision: str
@@ -38,9 +38,10 @@ class Terms(NamedTuple):
     @property
     def budget(self) -> int:
         """Tokens of a forward pass, where there is no estimate."""
+        allowed = micro_batches.tokens_allowed(self.memory)
         if not self.card:
-            return 4096
-        return micro_batches.tokens_allowed(self.memory) // (1 if self.precision == "bf16" else 2)
+            return min(4096, allowed) if self.wishes.memory else 4096
+        return allowed // (1 if self.precision == "bf16" else 2)
 
 
 def choose_device(wishes: Wishes, machine: Machine) -> Decision[str]:
@@ -120,7 +121,8 @@ def estimate_candidates(terms: Terms, lengths: list[int] | None, history: Iterab
     if card and known and recipe.lora and (recipe.method, terms.precision) == ("sft", "bf16"):
         savings = (wished,) if wished in CHECKPOINTING else micro_batches.SAVING[setting.backend]
         factors = earlier_runs.corrections(history, recipe, card, setting)
-        made = micro_batches.candidates(recipe, known, card, setting, lengths, savings, factors)
+        part = card._replace(memory=terms.memory)
+        made = micro_batches.candidates(recipe, known, part, setting, lengths, savings, factors)
     if setting.sharded and known and card:
         trains = not made or made[0].fits or bool(wished)  # another one may fit
         processes.check(recipe, known, terms.memory, setting.processes, terms.precision, trains)

@@ -17,14 +17,20 @@ NOT = {
     "standby": "--no-standby",
 }
 YES, NO = ("yes", "true", "1"), ("no", "false", "0")
-# Wishes that are whole numbers from 1, up to this where there is a limit; and what an error gives as an example.
-NUMBERS = {"rows_per_device": None, "generate_rows": None, "save_every": None, "vllm_memory": 95}
-EXAMPLES = {"rows_per_device": 1, "generate_rows": 8, "save_every": 20, "vllm_memory": 50}
-# What a run that goes on, or is made again, takes over of its plan.
+# Wishes that are whole numbers from 1: (up to this where there is a limit, what an error gives as an example).
+NUMBERS = {
+    "rows_per_device": (None, 1),
+    "generate_rows": (None, 8),
+    "save_every": (None, 20),
+    "vllm_memory": (95, 50),
+    "memory": (None, 12),
+}
+# What a run that goes on, or is made again, takes over of its plan. Not the memory, which others may use by then.
 KEPT = (
     "device", "backend", "processes", "sharded", "rows_per_device", "padding_free", "by_length", "checkpointing",
     "precision", "generate_rows", "save_every", "generator", "standby", "deterministic",
 )  # fmt: skip
+BY_MEMORY = {"rows_per_device", "checkpointing", "generate_rows", "standby"}  # of these, what memory decides
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Wishes:
 
     backend: str | None = None
     device: str | None = None
+    memory: int | None = None  # GiB, at most
     processes: str | None = None  # a number, or `all`
     sharded: bool | None = None
     rows_per_device: int | None = None
@@ -43,7 +50,7 @@ class Wishes:
     generate_rows: int | None = None
     save_every: int | None = None
     generator: str | None = None
-    vllm_memory: int | None = None  # percent of the card
+    vllm_memory: int | None = None  # percent of what is free of the card
     standby: bool | None = None
     deterministic: bool | None = None
     servers: int = 1  # that train together; not the user's to wish but torchrun's to say
@@ -91,11 +98,11 @@ def parsed(name: str, value: Any, who: str) -> Any:
             raise HftError(f"{who}={value} is neither yes nor no", f"for example {who}=yes")
         return value.lower() in YES
     if name in NUMBERS:
-        most = NUMBERS[name]
+        most, example = NUMBERS[name]
         if not str(value).isdigit() or int(value) < 1 or (most and int(value) > most):
             bounds = f"from 1 to {most}" if most else "from 1 up"
             raise HftError(
-                f"{who}: '{value}' is not a whole number {bounds}", f"for example HFT_{name.upper()}={EXAMPLES[name]}"
+                f"{who}: '{value}' is not a whole number {bounds}", f"for example HFT_{name.upper()}={example}"
             )
         return int(value)
     return value
@@ -130,6 +137,8 @@ def kept(plan: Mapping[str, Any], wishes: Wishes) -> Wishes:
     others = wishes.processes not in (None, str(count)) or count % wishes.servers
     dropped = {"processes", "sharded", "rows_per_device", "checkpointing"} if others else set()
     chosen = {name for name in KEPT if getattr(wishes, name) is not None and name not in wishes.variables}
+    if wishes.memory is not None and "memory" not in wishes.variables:
+        dropped |= BY_MEMORY
     if "backend" in chosen and wishes.backend == "plain":
         dropped.add("sharded")  # Unsloth's alone
     taken = {name: value for name, value in before.items() if name not in chosen | dropped and value is not None}

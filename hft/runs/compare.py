@@ -87,7 +87,7 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, str
     yield "libraries", changed(a["libraries"], b["libraries"])
     yield "image", changed(in_image(a), in_image(b))
     yield "machine", changed(machine(a), machine(b))
-    yield "plan", changed(a["plan"], b["plan"], frozenset({"why", "expected_gib", "correction"}))
+    yield "plan", changed(a["plan"], b["plan"], frozenset({"why", "expected_gib", "correction", "memory"}))
 
 
 def decisive(facts: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

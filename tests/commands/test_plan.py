@@ -12,8 +12,17 @@ def test_every_choice_has_a_reason(lab, invoke):
     assert told["backend"] == ["plain", "HFT_BACKEND"]
     assert told["save_every"] == ["9", "--save-every"]
     assert told["rows_per_device"] == ["2", "2 x 64 tokens within 4096"]
+    assert told["memory"] == ["None", "all of the machine's"]
     assert told["accumulation"] == ["1", "follows from the others"]
     assert lab.calls == []
+
+
+def test_less_memory_is_an_option_and_a_variable(lab, invoke):
+    lines = [
+        next(line for line in invoke("plan", "one", *words, **variables).output.splitlines() if line[:7] == "memory ")
+        for words, variables in ((("--memory", "1"), {}), ((), {"HFT_MEMORY": "1"}))
+    ]
+    assert [line.split() for line in lines] == [["memory", "1", "--memory"], ["memory", "1", "HFT_MEMORY"]]
 
 
 def test_earlier_runs_do_not_stand_in_the_way(lab, invoke):
@@ -26,6 +35,7 @@ def test_earlier_runs_do_not_stand_in_the_way(lab, invoke):
     ("words", "said"),
     [
         (("--row-tokens", "9"), "--row-tokens says how long rows are for --gpu: add --gpu all\n"),
+        (("--gpu", "all", "--memory", "9"), "--gpu estimates the fastest plan of each card: leave out --memory\n"),
         (("--gpu", "all", "--padded"), "--gpu estimates the fastest plan of each card: leave out --padded\n"),
         (
             ("--gpu", "all", "--save-every", "1"),

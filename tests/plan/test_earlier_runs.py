@@ -66,6 +66,19 @@ def ran(recipe, folder, peak, expected=20.0, correction=1.0, card="NVIDIA H100",
             ],
             {"none": 1.137},
         ),  # 79.6 GiB were too few
+        (
+            [
+                {
+                    "peak": 60,
+                    "expected": None,
+                    "steps": 3,
+                    "memory": 15.6,
+                    "tried": [{"checkpointing": "none", "expected_gib": 12, "correction": 1}],
+                }
+            ],
+            {},
+        ),  # others used the card
+        ([{"peak": 22, "memory": 40.0}], {"none": 1.1}),
         ([{"peak": 22, "padding_free": False}], {}),
         ([{"peak": 22, "by_length": False}], {}),
         ([{"peak": 22, "deterministic": True}], {}),
