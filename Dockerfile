@@ -51,11 +51,11 @@ COPY --from=llama-build /llama.cpp /
 
 # What both images have around the libraries: any user id, nothing writable but the mounted folders and /tmp.
 FROM base AS runtime
-RUN mkdir /recipes /data && mkdir -m 1777 /runs /cache /cache/huggingface /cache/huggingface/hub /cache/models /cache/triton
+RUN mkdir /recipes /data && mkdir -m 1777 /runs /cache /cache/huggingface /cache/huggingface/hub /cache/models
 # (HF_TOKEN_PATH is where a mounted secret is looked for, not a secret.)
 # hadolint ignore=DL3064
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    HOME=/tmp USER=hft LOGNAME=hft XDG_CACHE_HOME=/cache HF_HOME=/cache/huggingface TRITON_CACHE_DIR=/cache/triton \
+    HOME=/tmp USER=hft LOGNAME=hft HF_HOME=/cache/huggingface \
     HF_TOKEN_PATH=/run/secrets/hf_token \
     HFT_RECIPES=/recipes:/opt/hft/recipes HFT_DATA=/data HFT_RUNS=/runs HFT_CACHE=/cache HFT_LLAMA_CPP=/opt/llama.cpp \
     PYTHONPATH=/opt/hft PYTHONUNBUFFERED=1

@@ -3,7 +3,7 @@
 import click
 
 from hft import __version__, errors
-from hft.commands import data, evaluate, export, plan, recipe, runs, train
+from hft.commands import cache, data, evaluate, export, plan, recipe, runs, train
 
 
 class Ordered(click.Group):
@@ -57,5 +57,6 @@ for command in (
     train.bench,
     runs.lineage,
     runs.image,
+    cache.cache,
 ):
     cli.add_command(command)

@@ -30,6 +30,7 @@ COMMANDS = [
     "bench",
     "lineage",
     "image",
+    "cache",
 ]
 HEAVY = {"torch", "transformers", "datasets", "numpy", "trl", "peft", "unsloth"}
 
@@ -54,6 +55,7 @@ def test_help_shows_an_example(invoke, command):
         ["show", "quickstart"],
         ["plan", "quickstart"],
         ["runs"],
+        ["cache"],
         ["train", "nothing"],
         ["export", "nothing", "--format", "f16"],
     ],
