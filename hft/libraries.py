@@ -107,16 +107,22 @@ def environment() -> str:
 
     Homes are shared between servers, and Inductor compiles for the processor at hand.
     """
-    import importlib.metadata  # 30 ms, which `hft --help` need not spend
-
     versions = [sys.version, os.uname().machine]
-    for name in COMPILERS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions.append(f"{name}=={importlib.metadata.version(name)}")
+    versions += [f"{name}=={found}" for name in COMPILERS if (found := version(name))]
     with contextlib.suppress(OSError):
         able = re.search(r"^(flags|Features)\s*:.*", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         versions.append(able[0] if able else "")
     return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
+
+
+def version(library: str) -> str | None:
+    """The version that is installed, found without an import; None where there is none."""
+    from importlib import metadata  # 30 ms, which `hft --help` need not spend
+
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @functools.cache

@@ -5,11 +5,10 @@ import inspect
 import json
 import os
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hft import __version__, files, machine
+from hft import __version__, files, libraries, machine
 from hft.model import base as models
 from hft.model import generate, patches
 from hft.model.backends import plain, unsloth
@@ -75,7 +74,7 @@ def base_of(opened: Any) -> dict[str, Any] | None:
         "stops": generate.stop_ids(opened.model, opened.tokenizer),
         "plan": {name: getattr(plan, name) for name in PLANNED},
         "chip": chip(plan),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: libraries.version(name) for name in LIBRARIES},
         "hft": [__version__, VERSION, *map(inspect.getsource, CODE)],
     }
 
@@ -85,14 +84,6 @@ def chip(plan: Plan) -> list[Any]:
     if plan.device == "cuda":
         return [machine.usable().gpus[0].name]
     return [machine.look().cpu, os.environ.get("OMP_NUM_THREADS") or machine.cores()]
-
-
-def version(library: str) -> str | None:
-    """The version that is installed, found without an import."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def answers(

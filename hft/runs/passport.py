@@ -1,7 +1,6 @@
 """The passport: everything that made a run what it is, written last and in one step."""
 
 import hashlib
-import importlib.metadata
 import json
 import platform
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hft import __version__, files, machine, redact
+from hft import libraries as installed
 from hft.data import order, sources
 from hft.data.prepare import Prepared
 from hft.errors import HftError
@@ -176,10 +176,5 @@ def libraries() -> dict[str, str | None]:
     """Versions of what takes part; torch's says which CUDA it was built for."""
     import torch
 
-    versions: dict[str, str | None] = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return {**versions, "torch": torch.__version__}
+    first = {"python": sys.version.split()[0], "cuda": torch.version.cuda}
+    return {**first, **{name: installed.version(name) for name in LIBRARIES}, "torch": torch.__version__}

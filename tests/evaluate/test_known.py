@@ -92,7 +92,9 @@ CHANGES = {
     "the model in 4 bits": lambda lab, monkeypatch: lab.write(
         model={"name": "base", "revision": "1", "quantization": "nf4", "max_tokens": 64}
     ),
-    "another version of torch": lambda lab, monkeypatch: monkeypatch.setattr(known, "version", lambda name: "9.0"),
+    "another version of torch": lambda lab, monkeypatch: monkeypatch.setattr(
+        known.libraries, "version", lambda name: "9.0"
+    ),
     "another stop token": lambda lab, monkeypatch: monkeypatch.setattr(generate, "stop_ids", lambda *of: [7]),
     "other code": lambda lab, monkeypatch: monkeypatch.setattr(known, "CODE", [generate]),
     "another machine": lambda lab, monkeypatch: monkeypatch.setattr(known, "chip", lambda plan: ["another CPU", 8]),

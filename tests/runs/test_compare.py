@@ -1,12 +1,12 @@
 """Do two runs match? Each way in which they can differ, its place in the order, and the verdict."""
 
-import copy
 import json
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from passports import changed
 
 from hft import files
 from hft.runs import answers, compare
@@ -47,14 +47,7 @@ APART = {"training>losses": [3.0, 2.4, 1.9, 1.7], **OTHER_WEIGHTS}
 
 def change(changes, run=RUN):
     """The run with other values at the keys that `>` leads to."""
-    made = copy.deepcopy(run)
-    for key, value in changes.items():
-        *way, last = key.split(">")
-        place = made
-        for part in way:
-            place = place[part]
-        place[last] = value
-    return made
+    return changed(run, changes)
 
 
 @pytest.mark.parametrize(

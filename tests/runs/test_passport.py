@@ -1,6 +1,7 @@
 """The passport: what it keeps, without secrets; brought up to date later; and the data that a run must not change."""
 
 import hashlib
+import importlib.metadata
 import json
 import sys
 import time
@@ -225,9 +226,9 @@ def test_versions_are_those_of_what_is_installed(monkeypatch):
     def version(name):
         if name in there:
             return there[name]
-        raise passport.importlib.metadata.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(passport.importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "version", version)
     versions = libraries()
     assert set(versions) == {"python", "cuda", *passport.LIBRARIES}
     assert {name: told for name, told in versions.items() if told} == {

@@ -1,6 +1,5 @@
 """references/ and what is written from it: nothing of a machine gets in, and every number comes out of these files."""
 
-import copy
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -11,6 +10,7 @@ import results
 from click.testing import CliRunner
 from conftest import ROOT
 from curve_figure import Panel
+from passports import changed
 
 from hft import files
 
@@ -94,14 +94,7 @@ OTHER_SEED = {"recipe>values>train>seed": 2, "artefacts>adapter/adapter_model.sa
 
 def change(changes):
     """The passport with other values at the keys that `>` leads to."""
-    made = copy.deepcopy(PASSPORT)
-    for key, value in changes.items():
-        *way, last = key.split(">")
-        place = made
-        for part in way:
-            place = place[part]
-        place[last] = value
-    return made
+    return changed(PASSPORT, changes)
 
 
 @pytest.fixture
